@@ -1,0 +1,74 @@
+"""The parity chain of an export: sparse PyTorch, dense PyTorch, ONNX FP32, FP16."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lifeiqa.image import Pixels
+from lifeiqa.manifest import Manifest
+from lifeiqa.model.network import ScoringModel
+from lifeiqa.parity import Observation, ParityReport, Tolerance, link, observe
+from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
+from lifeiqa.sessions.pytorch import PyTorchSession
+from lifeiqa_export.half import halve
+
+
+def prove(
+    *,
+    sparse: ScoringModel,
+    dense: ScoringModel,
+    manifest: Manifest,
+    fp32: Path,
+    fp16: Path | None,
+    crops: Pixels,
+    subject: str,
+    tolerances: Mapping[str, Tolerance],
+    report: Callable[[str], None],
+) -> ParityReport:
+    """Measure every link of the chain on the same crops.
+
+    An FP16 graph is measured three ways, since a CPU does not run it as a GPU does: by PyTorch's
+    half-precision kernels, by ONNX Runtime with every FP16 tensor really rounded, and as ONNX
+    Runtime runs the file on a CPU, where the weights alone are rounded. All three are held to
+    the same tolerance.
+
+    Args:
+        sparse: the reference.
+        dense: its dense form.
+        manifest: of the checkpoint.
+        fp32: the exported float32 graph.
+        fp16: the exported float16 graph, or None.
+        crops: uint8 ``(n, S, S, 3)``.
+        subject: words for what the crops are.
+        tolerances: a `Tolerance` for each of ``dense``, ``fp32`` and ``fp16``.
+        report: takes a line for each step begun.
+    """
+    batch = manifest.batch or 8
+    half = dataclasses.replace(manifest, precision="fp16")
+
+    def pytorch(model: ScoringModel, described: Manifest) -> Observation:
+        with PyTorchSession(model, described) as session:
+            report(f"  running {session.runtime}")
+            return observe(session, crops, batch=batch)
+
+    def graph(path: Path, *, rounding: bool = False) -> Observation:
+        with OnnxRuntimeSession(path, provider="cpu", rounding=rounding) as session:
+            report(f"  running {session.runtime}")
+            return observe(session, crops, batch=batch)
+
+    reference, masked = pytorch(sparse, manifest), pytorch(dense, manifest)
+    exact = graph(fp32)
+    links = [
+        link("sparse -> dense", reference, masked, tolerances["dense"]),
+        link("dense -> ONNX FP32", masked, exact, tolerances["fp32"]),
+    ]
+    if fp16 is not None:
+        allowed = tolerances["fp16"]
+        links += [
+            link("dense -> PyTorch FP16", masked, pytorch(halve(dense), half), allowed),
+            link("ONNX FP32 -> FP16", exact, graph(fp16, rounding=True), allowed),
+            link("ONNX FP32 -> FP16, as run", exact, graph(fp16), allowed),
+        ]
+    return ParityReport(subject, tuple(links))

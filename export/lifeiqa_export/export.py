@@ -1,0 +1,133 @@
+"""The whole of an export: checkpoint in, ONNX file with its manifest out, or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from lifeiqa.config import Precision
+from lifeiqa.data.pictures import parity_crops, pictures_in
+from lifeiqa.errors import ConfigError, ParityError
+from lifeiqa.files import atomic_write, sha256_of
+from lifeiqa.manifest import Manifest, Parent, sidecar_of
+from lifeiqa.model.checkpoint import load_checkpoint
+from lifeiqa.model.network import ScoringModel
+from lifeiqa.parity import TOLERANCES, ParityReport, Tolerance
+from lifeiqa_export.chain import prove
+from lifeiqa_export.dense import densify
+from lifeiqa_export.graph import OPSET, onnx_from_model, set_metadata
+from lifeiqa_export.half import halve
+from lifeiqa_export.photographs import photographs
+
+_TOOLS = ("lifeiqa", "torch", "timm", "onnx", "onnxscript", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The result of an export: the file, its manifest, and the proof."""
+
+    path: Path
+    manifest: Manifest
+    parity: ParityReport
+
+
+def export_checkpoint(
+    checkpoint: Path,
+    out: Path,
+    *,
+    precision: Precision,
+    batch: int | None = None,
+    images: Path | None = None,
+    tolerances: Mapping[str, Tolerance] = TOLERANCES,
+    keep_failed: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> Exported:
+    """Export a checkpoint to ``out/NAME.PRECISION.onnx`` with its manifest, and prove parity.
+
+    Args:
+        checkpoint: a safetensors checkpoint of lifeiqa.
+        out: folder of the result; made when missing.
+        precision: arithmetic of the graph.
+        batch: the only batch size of a static graph; None for a dynamic one.
+        images: folder of pictures to measure on; None takes photographs of scikit-image, each
+            in several distorted forms.
+        tolerances: what each link may cost.
+        keep_failed: leave the model in place even when a link fails.
+        report: takes a line for each step begun.
+
+    Raises:
+        ParityError: a link exceeds its tolerance; the message holds the whole report. Without
+            ``keep_failed`` there is then no model in ``out`` that was not there before.
+        ArtifactError: the checkpoint cannot be read.
+        ExportError: the network cannot be exported.
+        ImageError, DatasetError: the pictures cannot be read.
+    """
+    if precision not in ("fp32", "fp16"):
+        raise ConfigError(f"precision is {precision!r}: choose fp32 or fp16")
+    if batch is not None and batch < 1:
+        raise ConfigError(f"batch is {batch}: at least 1 is expected")
+    network, parent = load_checkpoint(checkpoint)
+    size = network.config.crop_size
+    pictures = photographs() if images is None else pictures_in(images)
+    crops = parity_crops(pictures, parent.preprocessing, size, distort=images is None)
+    forms = "distorted forms of photographs" if images is None else "pictures"
+    subject = f"parity on {len(crops)} crops of {forms}"
+
+    sparse = ScoringModel(network, parent.preprocessing, parent.labels).eval()
+    dense = densify(sparse)
+    manifest = dataclasses.replace(
+        parent,
+        kind="onnx",
+        batch=batch,
+        opset=OPSET,
+        parents=(Parent(file=checkpoint.name, sha256=sha256_of(checkpoint)), *parent.parents),
+        tools={**parent.tools, **{name: importlib.metadata.version(name) for name in _TOOLS}},
+        sha256=None,
+    )
+    with tempfile.TemporaryDirectory(prefix="lifeiqa-export-") as folder:
+        report(f"exporting {manifest.name} as FP32")
+        protos: dict[Precision, onnx.ModelProto] = {"fp32": onnx_from_model(dense, batch=batch)}
+        if precision == "fp16":
+            report(f"exporting {manifest.name} as FP16")
+            protos["fp16"] = onnx_from_model(halve(dense), batch=batch)
+        files: dict[Precision, Path] = {}
+        for name, proto in protos.items():
+            files[name] = Path(folder) / f"{name}.onnx"
+            set_metadata(proto, dataclasses.replace(manifest, precision=name))
+            onnx.save(proto, files[name])
+        report("measuring parity")
+        parity = prove(
+            sparse=sparse,
+            dense=dense,
+            manifest=dataclasses.replace(parent, batch=batch),
+            fp32=files["fp32"],
+            fp16=files.get("fp16"),
+            crops=crops,
+            subject=subject,
+            tolerances=tolerances,
+            report=report,
+        )
+    if not parity and not keep_failed:
+        raise ParityError(f"nothing was written to {out}.\n{parity}")
+    manifest = dataclasses.replace(manifest, precision=precision, parity=parity.to_dicts())
+    path = out / f"{manifest.name}.{precision}.onnx"
+    exported = Exported(path, _write(path, protos[precision], manifest), parity)
+    if not parity:
+        raise ParityError(f"{path} was kept although it failed.\n{parity}")
+    return exported
+
+
+def _write(path: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:
+    """Write the model and its sidecar; each is whole or absent, and the sha256 ties them."""
+    set_metadata(proto, manifest)
+    with atomic_write(sidecar_of(path)) as sidecar, atomic_write(path) as temporary:
+        onnx.save(proto, temporary)
+        manifest = dataclasses.replace(manifest, sha256=sha256_of(temporary))
+        sidecar.write_text(manifest.to_json(indent=2) + "\n", encoding="utf-8")
+    return manifest

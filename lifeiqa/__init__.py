@@ -1,0 +1,54 @@
+"""Blind image quality with Life-IQA: a picture in, a score out.
+
+::
+
+    from lifeiqa import Scorer
+    print(Scorer().score("photo.jpg").value)
+
+Importing this package loads nothing but the standard library; numpy and Pillow come with the
+first use of a name below, a runtime when a model is opened.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lifeiqa.config import Precision
+    from lifeiqa.errors import LifeIQAError
+    from lifeiqa.manifest import Manifest
+    from lifeiqa.scorer import Score, Scorer
+    from lifeiqa.session import Session, open_session
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LifeIQAError": "errors",
+    "Manifest": "manifest",
+    "Precision": "config",
+    "Score": "scorer",
+    "Scorer": "scorer",
+    "Session": "session",
+    "open_session": "session",
+}
+__all__ = [
+    "LifeIQAError",
+    "Manifest",
+    "Precision",
+    "Score",
+    "Scorer",
+    "Session",
+    "__version__",
+    "open_session",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lifeiqa' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"lifeiqa.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,62 @@
+"""What the commands of every stage share: exit status, model names, folders."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from lifeiqa.errors import ConfigError, LifeIQAError, ParityError, TrainingError
+from lifeiqa.weights import bundled
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Folder = click.Path(file_okay=False, path_type=Path)
+File = click.Path(dir_okay=False, path_type=Path)
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn our errors into one message and an exit status: 1 a check failed, 2 bad input."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except LifeIQAError as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            sys.exit(1 if isinstance(error, ParityError | TrainingError) else 2)
+        except BrokenPipeError:  # the reader of a pipe had enough: no concern of ours
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except OSError as error:
+            click.echo(f"{error.filename or 'system'}: {error.strerror or error}", err=True)
+            sys.exit(2)
+
+    return wrapped
+
+
+def model_file(name: str, suffix: str) -> Path:
+    """A model file by its path, or a bundled one by its name.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    found = bundled(name, suffix)
+    if found is None:
+        raise ConfigError(f"{name}: neither a file nor the name of a bundled model")
+    return found
+
+
+def printable(path: Path) -> str:
+    """A path as text that can be printed whatever bytes its name has; one line."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text.replace("\n", "\\n").replace("\r", "\\r")

@@ -1,0 +1,63 @@
+"""The parity report of any two model files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lifeiqa.config import Preprocessing
+from lifeiqa.errors import ConfigError
+from lifeiqa.image import Pixels
+from lifeiqa.manifest import read_manifest
+from lifeiqa.parity import TOLERANCES, ParityReport, Tolerance, link, observe
+from lifeiqa.session import Session, open_session
+
+
+def compare_files(
+    first: Path,
+    second: Path,
+    crops_for: Callable[[Preprocessing, int], Pixels],
+    *,
+    tolerances: Mapping[str, Tolerance] = TOLERANCES,
+    rounding: bool = True,
+) -> ParityReport:
+    """The parity report of two model files, from the first to the second.
+
+    Args:
+        first: the parent.
+        second: the child; it must be fed as the parent is.
+        crops_for: gives crops ``(n, S, S, 3)`` for the parent's preprocessing and crop size.
+        tolerances: that of the lower precision of the two is taken.
+        rounding: run FP16 graphs on a CPU with every FP16 tensor really rounded.
+
+    Raises:
+        ConfigError: the two differ in preprocessing, crop size or label range.
+    """
+    with _open(first, rounding) as parent, _open(second, rounding) as child:
+        ours, theirs = parent.manifest, child.manifest
+        for what, a, b in (
+            ("crop size", ours.config.crop_size, theirs.config.crop_size),
+            ("preprocessing", ours.preprocessing, theirs.preprocessing),
+            ("labels", ours.labels, theirs.labels),
+        ):
+            if a != b:
+                raise ConfigError(
+                    f"{first.name} and {second.name} differ in {what}: {a} against {b}. "
+                    f"Parity is between two forms of one model"
+                )
+        crops = crops_for(ours.preprocessing, ours.config.crop_size)
+        tolerance = tolerances["fp16" if "fp16" in (ours.precision, theirs.precision) else "fp32"]
+        observed = [observe(session, crops) for session in (parent, child)]
+    name = f"{first.name} -> {second.name}"
+    return ParityReport(
+        f"parity on {len(crops)} crops; from {observed[0].runtime}",
+        (link(name, observed[0], observed[1], tolerance),),
+    )
+
+
+def _open(path: Path, rounding: bool) -> Session:
+    if rounding and path.suffix == ".onnx" and read_manifest(path).precision == "fp16":
+        from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
+
+        return OnnxRuntimeSession(path, provider="cpu", rounding=True)
+    return open_session(path)

@@ -1,0 +1,1 @@
+"""Labelled pictures: tables of scores, and distortions of known kinds."""

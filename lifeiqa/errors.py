@@ -1,0 +1,86 @@
+"""Every error that lifeiqa raises on purpose.
+
+::
+
+    LifeIQAError
+    ├── ConfigError             a setting that cannot work (also a ValueError)
+    ├── ImageError              a picture that cannot be decoded or cropped
+    ├── ArtifactError           a model file that is missing, damaged or not what its manifest says
+    │   └── CheckpointError     a training checkpoint that cannot be read or converted
+    ├── DatasetError            a table of labels, or its pictures, that cannot be used
+    ├── TrainingError           a training run that cannot go on
+    ├── ExportError             a network that could not be written as a graph
+    │   └── ParityError         an artifact that drifted from its parent by more than its tolerance
+    └── MissingDependencyError  an optional package that is not installed (also an ImportError)
+
+A message says what is wrong, with the value, then what to do about it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class LifeIQAError(Exception):
+    """Base of every error below: catch this one to catch them all."""
+
+
+class ConfigError(LifeIQAError, ValueError):
+    """A setting, or a combination of settings, that cannot work."""
+
+
+class ImageError(LifeIQAError):
+    """A picture that cannot be decoded or cropped; the message names it and the cause."""
+
+
+class ArtifactError(LifeIQAError):
+    """A model file that is missing, damaged, or not what its manifest says it is."""
+
+
+class CheckpointError(ArtifactError):
+    """A training checkpoint that cannot be read or converted."""
+
+
+class DatasetError(LifeIQAError):
+    """A table of labels, or one of its pictures, that cannot be used."""
+
+
+class TrainingError(LifeIQAError):
+    """A training run that cannot go on."""
+
+
+class ExportError(LifeIQAError):
+    """A network that could not be written as a graph."""
+
+
+class ParityError(ExportError):
+    """An artifact whose scores differ from its parent's by more than the tolerance."""
+
+
+class MissingDependencyError(LifeIQAError, ImportError):
+    """An optional package that this feature needs is not installed."""
+
+
+def require(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import an optional dependency, or say which extra brings it.
+
+    Args:
+        module: dotted name to import, for instance ``"scipy.stats"``.
+        extra: the extra of lifeiqa that installs it.
+        purpose: what needs it, as the subject of "needs ...".
+
+    Raises:
+        MissingDependencyError: the module's top-level package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != package:
+            raise
+        raise MissingDependencyError(
+            f"{purpose} needs the package '{package}', which is not installed. "
+            f"Install it: pip install 'lifeiqa[{extra}]'",
+            name=package,
+        ) from None

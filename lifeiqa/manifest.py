@@ -1,0 +1,201 @@
+"""The manifest of a model file: what it is, what it came from, how to feed it, how far it drifted.
+
+A checkpoint carries its manifest in the safetensors header. Any other model file has a sidecar,
+``<file>.json``, whose sha256 ties the two together; an ONNX file also carries a copy inside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lifeiqa.config import Labels, ModelConfig, Precision, Preprocessing
+from lifeiqa.errors import ArtifactError, ConfigError, require
+from lifeiqa.files import sha256_of
+
+METADATA_KEY = "lifeiqa"
+"""Key of the JSON text in the metadata of a safetensors or ONNX file."""
+FORMAT = 1
+"""Version of the JSON layout."""
+
+Kind = Literal["checkpoint", "onnx"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The file that an artifact was made from."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything about a model file that its pixels-to-score contract depends on.
+
+    Attributes:
+        name: the model's name, kept along the whole chain of artifacts.
+        kind: what the file is.
+        config: the network.
+        preprocessing: how a picture becomes crops, and crops network input.
+        labels: what a score means.
+        precision: arithmetic of the graph.
+        batch: the one batch size that the graph takes; None for any.
+        opset: ONNX operator set; None for a checkpoint.
+        parents: the files it was made from, the nearest first.
+        training: data set, split, seed and figures of the run that made the weights.
+        tools: versions of the packages that wrote the file.
+        parity: one record for each link of the parity suite, see `lifeiqa.parity`.
+        sha256: of the file; None inside the file itself.
+    """
+
+    name: str
+    kind: Kind
+    config: ModelConfig
+    preprocessing: Preprocessing
+    labels: Labels
+    precision: Precision = "fp32"
+    batch: int | None = None
+    opset: int | None = None
+    parents: tuple[Parent, ...] = ()
+    training: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+    parity: tuple[dict[str, Any], ...] = ()
+    sha256: str | None = None
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """JSON text in one stable order, with the format's version first."""
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str, *, origin: str) -> Manifest:
+        """The inverse of `to_json`.
+
+        Raises:
+            ArtifactError: it is not such a text; the message names ``origin``.
+        """
+        try:
+            values = json.loads(text)
+            if values.pop("format", None) != FORMAT:
+                raise ValueError(f"it is not a manifest of format {FORMAT}")
+            if values["kind"] not in get_args(Kind):
+                raise ValueError(f"kind is {values['kind']!r}")
+            if values["precision"] not in get_args(Precision):
+                raise ValueError(f"precision is {values['precision']!r}")
+            batch = values.get("batch")
+            if batch is not None and not (isinstance(batch, int) and batch >= 1):
+                raise ValueError(f"batch is {batch!r}")
+            values["config"] = ModelConfig.from_dict(values["config"])
+            values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
+            values["labels"] = Labels.from_dict(values["labels"])
+            values["parents"] = tuple(Parent(**parent) for parent in values["parents"])
+            values["parity"] = tuple(values["parity"])
+            return cls(**values)
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+            cause = f"no {error}" if isinstance(error, KeyError) else error
+            raise ArtifactError(f"{origin}: the manifest cannot be read: {cause}") from error
+
+
+def sidecar_of(path: Path) -> Path:
+    """``model.fp16.onnx`` -> ``model.fp16.onnx.json``."""
+    return path.with_name(path.name + ".json")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a model file, checked against the file's sha256 where it states one.
+
+    Raises:
+        ArtifactError: the file or its manifest is missing, damaged, or they do not belong together.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such model file")
+    if path.suffix == ".safetensors":
+        return _from_safetensors(path)
+    sidecar = sidecar_of(path)
+    if sidecar.is_file():
+        return _from_sidecar(path, sidecar)
+    if path.suffix == ".onnx":
+        return _from_onnx(path)
+    raise ArtifactError(
+        f"{path}: neither a .safetensors checkpoint nor an .onnx model, "
+        f"and there is no manifest {sidecar.name} beside it"
+    )
+
+
+def describe(manifest: Manifest) -> str:
+    """A manifest as text for people."""
+    config, labels, feed = manifest.config, manifest.labels, manifest.preprocessing
+    scale = "own size" if feed.short_side is None else f"short side at most {feed.short_side}"
+    head = {
+        "moe": f"{config.top_k} of {config.experts} experts",
+        "ffn": "feed-forward head",
+        "none": "linear head",
+    }[config.head]
+    lines = {
+        "model": f"{manifest.name} ({manifest.kind}, {manifest.precision})",
+        "sha256": manifest.sha256,
+        "network": f"{config.variant}, {config.backbone_name}, {config.queries} queries of "
+        f"{config.dim}, depth {config.depth}, {head}",
+        "input": f"uint8 ({manifest.batch or 'batch'}, {config.crop_size}, {config.crop_size}, 3)",
+        "pictures": f"{scale}, {feed.resample}, crops {feed.crops}",
+        "score": f"{labels.low:g}..{labels.high:g}, {labels.direction} is better; {labels.dataset}",
+        "opset": manifest.opset,
+        "tools": ", ".join(f"{name} {version}" for name, version in manifest.tools.items()),
+    }
+    text = [f"{name:9} {value}" for name, value in lines.items() if value]
+    text += [f"{'parent':9} {parent.file} {parent.sha256}" for parent in manifest.parents]
+    for link in manifest.parity:
+        text.append(
+            f"{'parity':9} {link['name']}: drift {link['max_drift']}, SROCC {link['srocc']}"
+        )
+    return "\n".join(text)
+
+
+def _from_sidecar(path: Path, sidecar: Path) -> Manifest:
+    manifest = Manifest.from_json(_read_text(sidecar), origin=str(sidecar))
+    actual = sha256_of(path)
+    if manifest.sha256 != actual:
+        raise ArtifactError(
+            f"{path}: its sha256 is {actual}, the manifest {sidecar.name} says "
+            f"{manifest.sha256}. One of the two was replaced: export again with lifeiqa-export"
+        )
+    return manifest
+
+
+def _from_safetensors(path: Path) -> Manifest:
+    safetensors = require("safetensors", extra="export", purpose=f"reading {path.name}")
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ArtifactError(f"{path}: not a safetensors file: {error}") from error
+    return _embedded(metadata, path)
+
+
+def _from_onnx(path: Path) -> Manifest:
+    runtime = require("onnxruntime", extra="cpu", purpose=f"reading {path.name} without a sidecar")
+    try:
+        session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises classes of a private module
+        raise ArtifactError(f"{path}: not an ONNX model that can be loaded: {error}") from error
+    return _embedded(session.get_modelmeta().custom_metadata_map, path)
+
+
+def _embedded(metadata: dict[str, str], path: Path) -> Manifest:
+    if METADATA_KEY not in metadata:
+        raise ArtifactError(
+            f"{path}: it carries no lifeiqa manifest, so its preprocessing and label range are "
+            f"unknown. Checkpoints of the published code are read by: lifeiqa convert"
+        )
+    manifest = Manifest.from_json(metadata[METADATA_KEY], origin=str(path))
+    return dataclasses.replace(manifest, sha256=sha256_of(path))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path}: the manifest cannot be read: {error}") from error

@@ -1,0 +1,290 @@
+"""What a step cost: two sessions on the same crops, compared by score, rank and experts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lifeiqa.config import Precision
+from lifeiqa.errors import ConfigError
+from lifeiqa.image import Pixels
+from lifeiqa.metrics import srocc
+from lifeiqa.session import Array, Scores, Session, Trace, Traceable
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The most that a link may cost.
+
+    Attributes:
+        drift: largest |difference| of two scores of a crop, as a share of the label range.
+        srocc: smallest rank correlation between the two.
+    """
+
+    drift: float
+    srocc: float = 0.9995
+
+
+TOLERANCES: dict[str, Tolerance] = {
+    "dense": Tolerance(1e-6),
+    "fp32": Tolerance(1e-5),
+    "fp16": Tolerance(2e-3),
+}
+"""By what a link changes: routing sparse to dense, the runtime in float32, the arithmetic."""
+
+
+def tolerances_with(changes: Iterable[str]) -> dict[str, Tolerance]:
+    """`TOLERANCES` with some drifts changed, each written ``LINK=DRIFT``.
+
+    Raises:
+        ConfigError: a change names no link or holds no number.
+    """
+    result = dict(TOLERANCES)
+    for change in changes:
+        name, _, value = change.partition("=")
+        try:
+            result[name] = dataclasses.replace(result[name], drift=float(value))
+        except (KeyError, ValueError):
+            raise ConfigError(
+                f"tolerance {change!r}: write LINK=DRIFT with LINK one of {', '.join(TOLERANCES)}"
+            ) from None
+    return result
+
+
+UNIT_ROUNDOFF: dict[Precision, float] = {"fp32": 2.0**-24, "fp16": 2.0**-11}
+"""Largest relative error of one rounding to nearest."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one session gave for a set of crops.
+
+    Attributes:
+        runtime: the arithmetic that was measured.
+        precision: of the artifact.
+        span: width of the label range, in label units.
+        top_k: experts that a token uses.
+        scores: float32 ``(n,)``.
+        trace: the router's view, or None where it cannot be seen.
+    """
+
+    runtime: str
+    precision: Precision
+    span: float
+    top_k: int
+    scores: Scores
+    trace: Trace | None
+
+
+def observe(session: Session, crops: Pixels, *, batch: int = 8) -> Observation:
+    """Run a session over crops ``(n, S, S, 3)``, ``batch`` at a time."""
+    pieces = [crops[start : start + batch] for start in range(0, len(crops), batch)]
+    trace = None
+    if isinstance(session, Traceable):
+        traces = [session.trace(piece) for piece in pieces]
+        seen = [part for part in traces if part is not None]
+        if seen:
+            trace = Trace(
+                np.concatenate([part.inputs for part in seen]),
+                np.concatenate([part.logits for part in seen]),
+                seen[0].weight,
+            )
+    manifest = session.manifest
+    return Observation(
+        session.runtime,
+        manifest.precision,
+        manifest.labels.span,
+        manifest.config.top_k,
+        np.concatenate([session.run(piece) for piece in pieces]),
+        trace,
+    )
+
+
+@dataclass(frozen=True)
+class Link:
+    """The cost of one step, from a parent's scores to its child's.
+
+    Drifts are shares of the label range.
+
+    Attributes:
+        name: parent and child.
+        runtime: the arithmetic of the child.
+        n: number of crops.
+        max_drift: largest |difference|.
+        p99_drift: its 99th percentile.
+        mean_drift: its mean.
+        srocc: rank correlation between the two.
+        tokens: query tokens compared; None where a router cannot be seen.
+        changed: tokens whose set of experts changed although the router had a clear preference.
+        near_ties: tokens whose set changed where the parent's margin was below the resolution
+            of the router's input in the child's arithmetic.
+        smallest_margin: smallest gap, in the parent, between the logits of the last expert that
+            was chosen and the first that was not; None where every expert is chosen.
+        tolerance: what the link may cost.
+    """
+
+    name: str
+    runtime: str
+    n: int
+    max_drift: float
+    p99_drift: float
+    mean_drift: float
+    srocc: float
+    tokens: int | None
+    changed: int | None
+    near_ties: int | None
+    smallest_margin: float | None
+    tolerance: Tolerance
+
+    @property
+    def failures(self) -> list[str]:
+        """Each way in which the link exceeds its tolerance, in words; empty when it holds."""
+        found = []
+        if not self.max_drift <= self.tolerance.drift:  # a NaN is a failure too
+            found.append(
+                f"{self.name}: drift {self.max_drift:.2e} of the label range exceeds "
+                f"{self.tolerance.drift:.2e}"
+            )
+        if not self.srocc >= self.tolerance.srocc:
+            found.append(f"{self.name}: SROCC {self.srocc:.6f} is below {self.tolerance.srocc}")
+        if self.changed:
+            found.append(
+                f"{self.name}: {self.changed} of {self.tokens} tokens changed expert where the "
+                f"router had a clear preference"
+            )
+        return found
+
+
+def link(name: str, parent: Observation, child: Observation, tolerance: Tolerance) -> Link:
+    """Compare two observations of the same crops.
+
+    Raises:
+        ConfigError: they differ in the number of crops or in the label range.
+    """
+    if parent.scores.shape != child.scores.shape or parent.span != child.span:
+        raise ConfigError(
+            f"{name}: {len(parent.scores)} scores over a range of {parent.span} cannot be "
+            f"compared with {len(child.scores)} over {child.span}: not two forms of one model"
+        )
+    drift = np.abs(child.scores.astype(np.float64) - parent.scores) / parent.span
+    changed = near_ties = tokens = margin = None
+    if parent.trace is not None and child.trace is not None:
+        ours, theirs = (chosen_experts(o.trace.logits, o.top_k) for o in (parent, child) if o.trace)
+        flipped = (ours != theirs).any(-1)
+        margins, resolution = _margins(parent.trace, parent.top_k, child.precision)
+        near = flipped & (margins < resolution)
+        tokens, near_ties = flipped.size, int(near.sum())
+        changed = int(flipped.sum()) - near_ties
+        margin = float(margins.min()) if np.isfinite(margins).all() else None
+    return Link(
+        name,
+        child.runtime,
+        len(drift),
+        float(drift.max()),
+        float(np.percentile(drift, 99)),
+        float(drift.mean()),
+        srocc(parent.scores, child.scores) if len(drift) > 1 else math.nan,
+        tokens,
+        changed,
+        near_ties,
+        margin,
+        tolerance,
+    )
+
+
+def chosen_experts(logits: Array, top_k: int) -> Array:
+    """Bool ``(..., E)``: the K experts of each token, a tie to the lower index (equation 8)."""
+    order = np.argsort(-logits, axis=-1, kind="stable")[..., :top_k]
+    mask = np.zeros(logits.shape, dtype=bool)
+    np.put_along_axis(mask, order, True, axis=-1)
+    return mask
+
+
+def _margins(trace: Trace, top_k: int, precision: Precision) -> tuple[Array, Array]:
+    """The margin of each token's choice, and how much of it rounding the input could move.
+
+    With a and b the last expert chosen and the first not chosen, the margin is ``g_a - g_b``.
+    Rounding every x_i by a relative error of at most u moves it by at most
+    ``u sum_i |w_ia - w_ib| |x_i|``, the resolution. Both are ``(n, N)``.
+    """
+    experts = trace.logits.shape[-1]
+    if top_k >= experts:
+        return np.full(trace.logits.shape[:-1], np.inf), np.zeros(trace.logits.shape[:-1])
+    order = np.argsort(-trace.logits, axis=-1, kind="stable")
+    last, first = order[..., top_k - 1], order[..., top_k]  # (n, N)
+    ordered = np.take_along_axis(trace.logits, order, axis=-1)
+    margin = ordered[..., top_k - 1] - ordered[..., top_k]
+    slope = np.abs(trace.weight.T[last] - trace.weight.T[first])  # (n, N, D)
+    return margin, UNIT_ROUNDOFF[precision] * (slope * np.abs(trace.inputs)).sum(-1)
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The links of a chain of artifacts; true when every one is within its tolerance.
+
+    Attributes:
+        subject: what was compared on what.
+        links: in the order of the chain.
+    """
+
+    subject: str
+    links: tuple[Link, ...]
+
+    def __bool__(self) -> bool:
+        return not self.failures
+
+    @property
+    def failures(self) -> list[str]:
+        """The failures of every link."""
+        return [failure for link in self.links for failure in link.failures]
+
+    def to_dicts(self) -> tuple[dict[str, Any], ...]:
+        """One plain record a link, for a manifest; NaN becomes None, as JSON has none."""
+        records = [dataclasses.asdict(link) for link in self.links]
+        for record in records:
+            for key, value in record.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    record[key] = None
+        return tuple(records)
+
+    def __str__(self) -> str:
+        header = (
+            "link",
+            "max",
+            "p99",
+            "mean",
+            "SROCC",
+            "experts changed",
+            "margin",
+            "",
+            "arithmetic",
+        )
+        rows = [header, *(_row(link) for link in self.links)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        lines.insert(0, f"{self.subject}; drift as a share of the label range")
+        return "\n".join(lines + [f"FAILED  {failure}" for failure in self.failures])
+
+
+def _row(link: Link) -> tuple[str, ...]:
+    changed = "not visible"
+    if link.tokens is not None:
+        changed = f"{link.changed} of {link.tokens}"
+        if link.near_ties:
+            changed += f" (+{link.near_ties} near-ties)"
+    return (
+        link.name,
+        f"{link.max_drift:.1e}",
+        f"{link.p99_drift:.1e}",
+        f"{link.mean_drift:.1e}",
+        f"{link.srocc:.6f}",
+        changed,
+        "-" if link.smallest_margin is None else f"{link.smallest_margin:.1e}",
+        "FAILED" if link.failures else "ok",
+        link.runtime,
+    )

@@ -1,0 +1,108 @@
+"""From a picture to a score."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifeiqa.crops import crops_from_pixels, with_plan
+from lifeiqa.errors import ArtifactError, ImageError
+from lifeiqa.image import MAX_PIXELS, ImageSource, Pixels, decode, describe
+from lifeiqa.manifest import Manifest
+from lifeiqa.session import Closing, Scores, Session, open_session
+from lifeiqa.weights import DEFAULT, bundled
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Score:
+    """The quality of one picture, in the label units of its model.
+
+    Attributes:
+        value: mean over the crops.
+        std: population standard deviation over the crops; large where quality varies over the
+            picture. 0 for one crop.
+        crops: score of each crop, in the order of the crop plan.
+    """
+
+    value: float
+    std: float
+    crops: tuple[float, ...]
+
+
+class Scorer(Closing):
+    """Decodes a picture, cuts it as the model wants it, and scores it.
+
+    Args:
+        model: a model file, or an open session; None takes the bundled model.
+        crops: a crop plan in place of the model's own, see `lifeiqa.crops.CropPlan`.
+        provider: see `lifeiqa.open_session`.
+        threads: see `lifeiqa.open_session`.
+        max_pixels: the largest picture that is decoded.
+
+    Raises:
+        LifeIQAError: the model cannot be opened or the crop plan cannot be read.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Session | None = None,
+        *,
+        crops: str | None = None,
+        provider: str | None = None,
+        threads: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        if model is None:
+            model = bundled()
+            if model is None:
+                raise ArtifactError(
+                    f"the bundled model {DEFAULT} is missing from this installation; "
+                    f"install lifeiqa again, or name a model file"
+                )
+        if isinstance(model, str | os.PathLike):
+            model = open_session(model, provider=provider, threads=threads)
+        self.session = model
+        self.preprocessing = with_plan(model.manifest.preprocessing, crops)
+        self.max_pixels = max_pixels
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model is and what its scores mean."""
+        return self.session.manifest
+
+    def score(self, image: ImageSource) -> Score:
+        """Score one picture.
+
+        Args:
+            image: a path, the bytes of a file, a Pillow image, or uint8 RGB ``(H, W, 3)``.
+
+        Raises:
+            ImageError: it cannot be decoded or cropped; the message names it and the cause.
+        """
+        scores = self.score_crops(self.crops(image))
+        return Score(
+            float(scores.mean(dtype=np.float64)),
+            float(scores.std(dtype=np.float64)),
+            tuple(scores.tolist()),
+        )
+
+    def crops(self, image: ImageSource) -> Pixels:
+        """The crops that `score` looks at, uint8 ``(N, S, S, 3)``."""
+        pixels = decode(image, max_pixels=self.max_pixels)
+        try:
+            return crops_from_pixels(pixels, self.preprocessing, self.manifest.config.crop_size)
+        except ImageError as error:
+            raise ImageError(f"{describe(image)}: {error}") from error
+
+    def score_crops(self, crops: Pixels) -> Scores:
+        """Scores ``(N,)`` of crops that were cut already, at most 32 in one run."""
+        pieces = [crops[start : start + _BATCH] for start in range(0, len(crops), _BATCH)]
+        return np.concatenate([self.session.run(piece) for piece in pieces or [crops]])
+
+    def close(self) -> None:
+        """Close the session."""
+        self.session.close()

@@ -1,0 +1,146 @@
+"""A session runs one model file in one runtime: crops in, scores out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from lifeiqa.errors import ArtifactError, ConfigError
+from lifeiqa.image import Pixels
+from lifeiqa.manifest import Manifest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+Array: TypeAlias = npt.NDArray[Any]
+
+
+class Session(Protocol):
+    """One loaded model. Use it as a context manager, or call `close`."""
+
+    manifest: Manifest
+    runtime: str
+    """Runtime, its version and its execution provider, for reports."""
+
+    def run(self, crops: Pixels) -> Scores:
+        """Score crops.
+
+        Args:
+            crops: uint8 ``(N, S, S, 3)`` RGB, N at least 1.
+
+        Returns:
+            float32 ``(N,)`` in label units, in memory that the caller owns.
+
+        Raises:
+            ConfigError: the crops have another type or shape.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the runtime's memory; the session cannot run afterwards."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class Closing:
+    """A context manager that closes what it is."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the router of a session saw, to find the tokens that changed expert.
+
+    Attributes:
+        inputs: float32 ``(n, N, D)`` router input.
+        logits: float32 ``(n, N, E)``.
+        weight: float32 ``(D, E)`` the router's weight.
+    """
+
+    inputs: Array
+    logits: Array
+    weight: Array
+
+
+@runtime_checkable
+class Traceable(Protocol):
+    """A session that can show its router; an engine cannot."""
+
+    def trace(self, crops: Pixels) -> Trace | None:
+        """The router's view of each crop; None for a model without experts."""
+        ...
+
+
+def check_crops(crops: Pixels, size: int) -> None:
+    """Refuse anything but uint8 ``(N, S, S, 3)`` with N at least 1.
+
+    Raises:
+        ConfigError: with what was given and what is expected.
+    """
+    shape = getattr(crops, "shape", None)
+    dtype = getattr(crops, "dtype", type(crops).__name__)
+    if dtype != np.uint8 or shape is None or len(shape) != 4 or shape[1:] != (size, size, 3):
+        raise ConfigError(f"crops are {dtype} {shape}: uint8 (N, {size}, {size}, 3) is expected")
+    if shape[0] == 0:
+        raise ConfigError("there is no crop to score: the batch is empty")
+
+
+def open_session(
+    path: str | os.PathLike[str], *, provider: str | None = None, threads: int | None = None
+) -> Session:
+    """Open a model file with the runtime that fits it; the file's manifest is checked first.
+
+    Args:
+        path: a ``.safetensors`` checkpoint (PyTorch) or an ``.onnx`` model (ONNX Runtime).
+        provider: ``"cpu"`` or ``"cuda"``; None takes the fastest that is there.
+        threads: CPU threads for one run; None leaves it to the runtime.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or no model file.
+        MissingDependencyError: its runtime is not installed; the message names the extra.
+        ConfigError: the provider is unknown or not available here.
+    """
+    path = Path(path)
+    if provider not in (None, "cpu", "cuda"):
+        raise ConfigError(f"provider is {provider!r}: choose cpu or cuda")
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads is {threads}: at least 1 is expected")
+    if path.suffix == ".onnx":
+        from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
+
+        return OnnxRuntimeSession(path, provider=provider, threads=threads)
+    if path.suffix == ".safetensors":
+        from lifeiqa.sessions.pytorch import open_checkpoint
+
+        return open_checkpoint(path, provider=provider, threads=threads)
+    raise ArtifactError(
+        f"{path}: the ending {path.suffix!r} is no model file; .onnx and .safetensors are read"
+    )

@@ -1,0 +1,1 @@
+"""One runtime a module, each imported only when a file needs it."""

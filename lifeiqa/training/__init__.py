@@ -1,0 +1,1 @@
+"""Training on pictures with human scores, and evaluation against them."""

@@ -1,0 +1,91 @@
+"""The exported graph: its contract, its operators, its types."""
+
+from collections import Counter
+
+import onnx
+import pytest
+import torch
+
+from lifeiqa.errors import ExportError
+from lifeiqa_export.dense import densify
+from lifeiqa_export.graph import DATA_DEPENDENT, OPSET, onnx_from_model
+from lifeiqa_export.half import halve
+from tiny_network import tiny_model
+
+FLOAT, FLOAT16, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return densify(tiny_model())
+
+
+@pytest.fixture(scope="module")
+def fp32(model):
+    return onnx_from_model(model)
+
+
+@pytest.fixture(scope="module")
+def fp16(model):
+    return onnx_from_model(halve(model))
+
+
+def shape_of(value):
+    return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_contract_is_uint8_crops_to_float32_scores(precision, request):
+    graph = request.getfixturevalue(precision).graph
+    (crops,), (score,) = graph.input, graph.output
+    assert (crops.name, crops.type.tensor_type.elem_type) == ("crops", UINT8)
+    assert shape_of(crops) == ["batch", 112, 112, 3]
+    assert (score.name, score.type.tensor_type.elem_type) == ("score", FLOAT)
+    assert shape_of(score) == ["batch"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_no_shape_depends_on_the_data(precision, request):
+    proto = request.getfixturevalue(precision)
+    assert not {node.op_type for node in proto.graph.node} & DATA_DEPENDENT
+    assert proto.opset_import[0].version == OPSET
+
+
+def test_the_cast_of_the_pixels_comes_before_the_transpose(fp32):
+    first = next(node for node in fp32.graph.node if "crops" in node.input)
+    assert first.op_type == "Cast"
+
+
+def test_layer_norm_and_gelu_are_single_nodes():
+    model = densify(tiny_model(head="ffn"))
+    operators = Counter(node.op_type for node in onnx_from_model(model).graph.node)
+    assert operators["Gelu"] == 1
+    assert operators["LayerNormalization"] == 3  # one a decoder layer, one before the head
+    assert not {"Erf", "Dropout", "Identity", "BatchNormalization"} & operators.keys()
+
+
+def test_fp16_is_in_the_graph_and_the_router_is_not(fp16):
+    weights = {weight.name: weight.data_type for weight in fp16.graph.initializer}
+    router = {name: kind for name, kind in weights.items() if ".router." in name}
+    assert len(router) == 2
+    assert set(router.values()) == {FLOAT}
+    experts = [kind for name, kind in weights.items() if name.endswith(("body.up", "body.down"))]
+    assert experts == [FLOAT16, FLOAT16]
+    values = onnx.shape_inference.infer_shapes(fp16, strict_mode=True).graph.value_info
+    kinds = {value.name: value.type.tensor_type.elem_type for value in values}
+    assert kinds["router_inputs"] == kinds["router_logits"] == FLOAT
+    products = [n for n in fp16.graph.node if n.op_type in ("Conv", "MatMul", "Gemm")]
+    halves = [node for node in products if kinds.get(node.output[0]) == FLOAT16]
+    assert len(products) - len(halves) == 2  # the router and the last product
+
+
+def test_a_static_batch_is_in_the_graph(model):
+    proto = onnx_from_model(model, batch=3)
+    assert shape_of(proto.graph.input[0]) == [3, 112, 112, 3]
+
+
+def test_a_sparse_model_is_refused(model):
+    sparse = tiny_model()
+    with pytest.raises(ExportError, match=r"cannot export|densify"):
+        onnx_from_model(sparse)

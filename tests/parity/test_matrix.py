@@ -1,0 +1,134 @@
+"""One matrix: every kind of network, along every link of the chain, at several batch sizes.
+
+A later link (INT8, OpenVINO, an engine) is one more entry of `LINKS`.
+"""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from lifeiqa.data.pictures import parity_crops
+from lifeiqa.manifest import Manifest
+from lifeiqa.model.checkpoint import load_checkpoint
+from lifeiqa.model.network import ScoringModel
+from lifeiqa.parity import TOLERANCES, link, observe
+from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
+from lifeiqa.sessions.pytorch import PyTorchSession
+from lifeiqa.weights import bundled
+from lifeiqa_export.dense import densify
+from lifeiqa_export.graph import onnx_from_model, set_metadata
+from lifeiqa_export.half import halve
+from lifeiqa_export.photographs import photographs
+from tiny_network import ABLATIONS, tiny_model
+
+BUNDLED = "bundled"
+LARGEST = 72
+# link -> parent, child, key of its tolerance
+LINKS = {
+    "sparse to dense": ("sparse", "dense", "dense"),
+    "dense to ONNX FP32": ("dense", "onnx-fp32", "fp32"),
+    "dense to PyTorch FP16": ("dense", "pytorch-fp16", "fp16"),
+    "ONNX FP32 to FP16, rounded": ("onnx-fp32", "onnx-fp16-rounded", "fp16"),
+    "ONNX FP32 to FP16, as run": ("onnx-fp32", "onnx-fp16", "fp16"),
+}
+
+
+class Forms:
+    """Every form of one network as an open session, and its parity crops."""
+
+    def __init__(self, model, manifest, folder):
+        self.crops = parity_crops(
+            photographs(), manifest.preprocessing, manifest.config.crop_size, distort=True
+        )
+        dense = densify(model)
+        half = dataclasses.replace(manifest, precision="fp16")
+        self.sessions = {
+            "sparse": PyTorchSession(model, manifest),
+            "dense": PyTorchSession(dense, manifest),
+            "pytorch-fp16": PyTorchSession(halve(dense), half),
+            "onnx-fp32": self.graph(dense, manifest, folder / "fp32.onnx"),
+            "onnx-fp16": self.graph(halve(dense), half, folder / "fp16.onnx"),
+        }
+        self.sessions["onnx-fp16-rounded"] = OnnxRuntimeSession(
+            folder / "fp16.onnx", provider="cpu", rounding=True
+        )
+        self.observed = {}
+
+    @staticmethod
+    def graph(model, manifest, path):
+        proto = onnx_from_model(model)
+        set_metadata(proto, dataclasses.replace(manifest, kind="onnx"))
+        onnx.save(proto, path)
+        return OnnxRuntimeSession(path, provider="cpu")
+
+    def observe(self, name, batch):
+        if (name, batch) not in self.observed:
+            self.observed[name, batch] = observe(self.sessions[name], self.crops, batch=batch)
+        return self.observed[name, batch]
+
+
+@pytest.fixture(scope="module", params=[BUNDLED, *ABLATIONS])
+def forms(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == BUNDLED:
+        network, manifest = load_checkpoint(bundled(suffix=".safetensors"))
+        model = ScoringModel(network, manifest.preprocessing, manifest.labels).eval()
+    else:
+        torch.manual_seed(0)
+        model = tiny_model(**ABLATIONS[request.param])
+        spread_scores(model)
+        manifest = Manifest(
+            name=request.param,
+            kind="checkpoint",
+            config=model.network.config,
+            preprocessing=tiny_preprocessing(model),
+            labels=tiny_labels(),
+        )
+    return Forms(model, manifest, folder)
+
+
+@pytest.mark.parametrize("batch", [1, 3, LARGEST])
+@pytest.mark.parametrize("name", LINKS)
+def test_link_is_within_its_tolerance(forms, name, batch):
+    parent, child, tolerance = LINKS[name]
+    measured = link(
+        name, forms.observe(parent, batch), forms.observe(child, batch), TOLERANCES[tolerance]
+    )
+    assert measured.failures == [], measured
+
+
+@pytest.mark.parametrize("name", ["sparse", "dense", "onnx-fp32", "onnx-fp16"])
+def test_a_score_does_not_depend_on_its_batch(forms, name):
+    alone, few, all_at_once = (forms.observe(name, batch).scores for batch in (1, 3, LARGEST))
+    # The kernels of another batch size add up in another order; nothing else may differ.
+    bound = 1e-5 if "fp16" not in name else 1e-4
+    assert np.abs(alone - few).max() <= bound
+    assert np.abs(alone - all_at_once).max() <= bound
+
+
+def test_a_score_does_not_depend_on_its_neighbours(forms):
+    crops = forms.crops[:4]
+    others = np.concatenate([crops[:1], 255 - crops[1:]])
+    for name in ("sparse", "dense", "onnx-fp32", "onnx-fp16"):
+        session = forms.sessions[name]
+        assert session.run(crops)[0] == pytest.approx(session.run(others)[0], abs=1e-6)
+
+
+def spread_scores(model):
+    """Give a random network scores that differ between pictures, as a trained one has."""
+
+
+def tiny_preprocessing(model):
+    backbone = model.network.backbone
+    from lifeiqa.config import Preprocessing
+
+    return Preprocessing(mean=backbone.mean, std=backbone.std)
+
+
+def tiny_labels():
+    from lifeiqa.config import Labels
+
+    return Labels(dataset="random", low=0.0, high=1.0)

@@ -1,0 +1,185 @@
+"""Files that are damaged, hostile, too large or no pictures: an ImageError, never pixels."""
+
+import importlib.util
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile, features
+from raster import encoded, orientation, picture, png
+
+from lifeiqa.errors import ImageError
+from lifeiqa.image import FORMATS, MAX_PIXELS, decode
+
+PHOTOGRAPHS = Path(importlib.util.find_spec("skimage").origin).parent / "data"
+RASTERS = sorted(
+    path for kind in ("*.png", "*.jpg", "*.gif", "multipage.tif") for path in PHOTOGRAPHS.glob(kind)
+)
+ENCODINGS = [
+    ("JPEG", {}),
+    ("JPEG", {"progressive": True}),
+    ("PNG", {}),
+    ("WEBP", {}),
+    ("WEBP", {"lossless": True}),
+    ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("BMP", {}),
+    ("PPM", {}),
+    ("GIF", {}),
+]
+
+
+def needs(feature):
+    return pytest.mark.skipif(not features.check(feature), reason=f"Pillow without {feature}")
+
+
+@pytest.mark.parametrize(("kind", "options"), ENCODINGS)
+def test_a_truncated_file_is_refused_by_name(kind, options, tmp_path):
+    data = encoded(picture(), kind, **options)
+    path = tmp_path / f"cut.{kind.lower()}"
+    for length in range(1, int(0.95 * len(data)), len(data) // 60):
+        path.write_bytes(data[:length])
+        with pytest.raises(ImageError) as refused:
+            decode(path)
+        assert str(path) in str(refused.value), length
+
+
+@pytest.mark.parametrize(("kind", "options"), ENCODINGS)
+def test_a_file_without_its_last_bytes_is_refused_or_has_every_pixel(kind, options):
+    data = encoded(picture(), kind, **options)
+    for missing in range(1, 40):
+        try:
+            decoded = decode(data[:-missing])
+        except ImageError:
+            continue
+        np.testing.assert_array_equal(decoded, decode(data), err_msg=f"{missing} bytes missing")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.95, 0.9999])
+def test_a_truncated_photograph_is_refused(share):
+    data = (PHOTOGRAPHS / "rocket.jpg").read_bytes()
+    with pytest.raises(ImageError):
+        decode(data[: int(share * len(data))])
+
+
+@needs("jpg_2000")
+def test_jpeg_2000_is_refused_since_its_decoder_hides_truncation():
+    with pytest.raises(ImageError, match="not a picture in a format that is read"):
+        decode(encoded(picture(), "JPEG2000"))
+
+
+@needs("avif")
+def test_a_truncated_avif_is_refused():
+    data = encoded(picture(), "AVIF")
+    for length in range(0, len(data), 7):
+        with pytest.raises(ImageError):
+            decode(data[:length])
+
+
+@pytest.mark.parametrize("content", [b"", b"a text, not a picture\n", b"\xff\xd8\xff", b"\0" * 999])
+def test_what_is_no_picture_is_refused_by_name(content, tmp_path):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"picture\.jpg"):
+        decode(path)
+    with pytest.raises(ImageError, match=f"<{len(content)} bytes>"):
+        decode(content)
+
+
+def test_a_folder_and_a_missing_file_are_refused_by_name(tmp_path):
+    with pytest.raises(ImageError, match=f"{tmp_path.name}: Is a directory"):
+        decode(tmp_path)
+    with pytest.raises(ImageError, match=r"absent\.png: No such file"):
+        decode(tmp_path / "absent.png")
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "PDF", "TGA", "PCX"])
+def test_other_decoders_of_pillow_are_never_tried(kind, tmp_path):
+    path = tmp_path / "disguised.png"
+    path.write_bytes(encoded(picture(), kind))
+    assert kind not in FORMATS
+    with pytest.raises(ImageError, match=r"disguised\.png: not a picture in a format that is read"):
+        decode(path)
+
+
+@pytest.mark.parametrize(("width", "height"), [(20000, 20000), (12000, 12000), (2**31 - 1, 1)])
+def test_the_size_in_the_header_is_refused_before_any_pixel(width, height, tmp_path):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(width, height, 8, 2, b""))
+    with pytest.raises(ImageError, match=rf"bomb\.png: .*({width}x{height}|{width * height})"):
+        decode(path)
+
+
+def test_the_limit_counts_pixels_and_may_be_changed():
+    data = encoded(picture(), "PNG")
+    assert decode(data, max_pixels=18 * 24).shape == (18, 24, 3)
+    with pytest.raises(ImageError, match="24x18 has more than 431 pixels"):
+        decode(data, max_pixels=18 * 24 - 1)
+
+
+def test_a_pillow_image_above_the_limit_is_not_loaded():
+    image = Image.open(io.BytesIO(encoded(picture(), "PNG")))
+    with pytest.raises(ImageError, match="more than 1 pixels"):
+        decode(image, max_pixels=1)
+    assert image.tile, "its pixels were decoded"
+
+
+@pytest.mark.parametrize(("kind", "options"), ENCODINGS)
+def test_sizes_that_pillow_warns_about_are_decoded_in_silence(kind, options, monkeypatch):
+    assert MAX_PIXELS > Image.MAX_IMAGE_PIXELS
+    data = encoded(picture(), kind, exif=orientation(6), **options)
+    expected, opened = decode(data), Image.open(io.BytesIO(data))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # between half of the picture and all
+    np.testing.assert_array_equal(decode(data), expected)
+    np.testing.assert_array_equal(decode(opened), expected)
+
+
+def test_a_process_that_loads_truncated_files_gets_no_pixels(monkeypatch):
+    data = encoded(picture(), "PNG")
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(ImageError, match="LOAD_TRUNCATED_IMAGES"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 3), np.uint16),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 1), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((1, 4, 4, 3), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((), np.uint8),
+    ],
+)
+def test_arrays_of_another_kind_are_refused_with_their_kind(array):
+    with pytest.raises(ImageError) as refused:
+        decode(array)
+    assert f"array of {array.dtype} {array.shape}" in str(refused.value)
+
+
+def test_threads_give_the_pixels_that_one_thread_gives():
+    files = [encoded(picture(60, 80), kind, **options) for kind, options in ENCODINGS]
+    expected = [decode(data) for data in files]
+    with ThreadPoolExecutor(4) as threads:
+        decoded = list(threads.map(decode, files * 8))
+    for got, wanted in zip(decoded, expected * 8, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("path", RASTERS, ids=lambda path: path.name)
+def test_real_photographs_are_decoded(path):
+    decoded = decode(path)
+    assert decoded.dtype == np.uint8
+    with Image.open(path) as image:
+        assert decoded.shape == (image.height, image.width, 3)
+
+
+def test_a_tiff_of_64_bit_samples_is_refused():
+    path = PHOTOGRAPHS / "multipage_rgb.tif"
+    with pytest.raises(ImageError, match=r"multipage_rgb\.tif"):
+        decode(path)

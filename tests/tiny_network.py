@@ -1,0 +1,54 @@
+"""Small random networks of every kind, for the tests that build, export or compare them."""
+
+import torch
+
+from lifeiqa.config import Labels, ModelConfig, Preprocessing
+from lifeiqa.model import LifeIQA, ScoringModel
+
+# Tables IV, V and VI, both variants, and the extremes of E and K.
+ABLATIONS = {
+    "paper": {},
+    "official": {"variant": "official"},
+    "gcn-to-attention": {"mixer": "attention"},
+    "moe-to-ffn": {"head": "ffn"},
+    "vanilla-decoder": {"mixer": "attention", "head": "ffn"},
+    "official-one-expert": {"variant": "official", "head": "ffn"},
+    "without-stage3": {"memory_stage": None},
+    "without-moe": {"head": "none"},
+    "without-gcn": {"mixer": "none"},
+    # timm prunes what lies behind the last stage in this family, not in EfficientNet.
+    "stage2-to-stage1": {"backbone": "test_convnext", "query_stage": 2, "memory_stage": 1},
+    "linear-probe": {"mixer": "none", "memory_stage": None, "depth": 0, "head": "none"},
+    "one-of-eight": {"experts": 8, "top_k": 1},
+    "all-of-three": {"experts": 3, "top_k": 3},
+}
+
+
+def tiny_config(**changes):
+    """A network of 100,000 parameters on a backbone that timm has for tests."""
+    defaults = {
+        "backbone": "test_efficientnet",
+        "crop_size": 112,
+        "dim": 32,
+        "heads": 4,
+        "depth": 2,
+        "ffn_hidden": 64,
+    }
+    return ModelConfig(**{**defaults, **changes})
+
+
+def tiny_model(labels=None, **changes):
+    """A random scoring model in evaluation mode."""
+    network = LifeIQA(tiny_config(**changes))
+    preprocessing = Preprocessing(
+        mean=network.backbone.mean, std=network.backbone.std, short_side=256, crops="five"
+    )
+    labels = labels or Labels(dataset="random", low=0.0, high=1.0)
+    return ScoringModel(network, preprocessing, labels).eval()
+
+
+def random_crops(count, size, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(
+        0, 256, (count, size, size, 3), dtype=torch.uint8, generator=generator
+    ).numpy()
