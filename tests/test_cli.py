@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-import tiny
 from click.testing import CliRunner
 
+import tiny
 from lifeiqa.cli import main
 
 

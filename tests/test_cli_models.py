@@ -1,9 +1,9 @@
 import json
 
 import pytest
-import tiny
 from click.testing import CliRunner
 
+import tiny
 from lifeiqa.cli import main
 from lifeiqa.manifest import Manifest, read_manifest, sidecar_of
 

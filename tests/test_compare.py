@@ -1,8 +1,8 @@
 import dataclasses
 
 import pytest
-import tiny
 
+import tiny
 from lifeiqa.compare import compare_files
 from lifeiqa.errors import ConfigError
 from lifeiqa.parity import TOLERANCES, Tolerance, tolerances_with

@@ -6,10 +6,10 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
-from raster import encoded, orientation, picture, png
 
 from lifeiqa.errors import ImageError
 from lifeiqa.image import decode
+from raster import encoded, orientation, picture, png
 
 LOSSLESS = [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
 # Stored rows and columns of an upright picture, by the EXIF standard: orientation 6, for

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFile, features
-from raster import encoded, orientation, picture, png
 
 from lifeiqa.errors import ImageError
 from lifeiqa.image import FORMATS, MAX_PIXELS, decode
+from raster import encoded, orientation, picture, png
 
 PHOTOGRAPHS = Path(importlib.util.find_spec("skimage").origin).parent / "data"
 RASTERS = sorted(

@@ -3,8 +3,8 @@ import json
 import sys
 
 import pytest
-import tiny
 
+import tiny
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
 from lifeiqa.errors import ArtifactError, MissingDependencyError
 from lifeiqa.files import sha256_of

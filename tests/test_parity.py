@@ -3,8 +3,8 @@ import math
 
 import numpy as np
 import pytest
-import tiny
 
+import tiny
 from lifeiqa.errors import ConfigError
 from lifeiqa.parity import (
     UNIT_ROUNDOFF,

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-import tiny
 
 import lifeiqa
+import tiny
 from lifeiqa import errors
 from lifeiqa.errors import LifeIQAError, MissingDependencyError, require
 

@@ -3,9 +3,9 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-import tiny
 from PIL import Image
 
+import tiny
 from lifeiqa.errors import ArtifactError, ConfigError, ImageError
 from lifeiqa.scorer import Score, Scorer
 

@@ -3,8 +3,8 @@ import sys
 import numpy as np
 import onnxruntime
 import pytest
-import tiny
 
+import tiny
 from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ArtifactError, ConfigError, MissingDependencyError
 from lifeiqa.manifest import sidecar_of

@@ -3,6 +3,7 @@
 import torch
 
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
+from lifeiqa.manifest import Manifest
 from lifeiqa.model import LifeIQA, ScoringModel
 
 # Tables IV, V and VI, both variants, and the extremes of E and K.
@@ -37,14 +38,29 @@ def tiny_config(**changes):
     return ModelConfig(**{**defaults, **changes})
 
 
-def tiny_model(labels=None, **changes):
-    """A random scoring model in evaluation mode."""
+LABELS = Labels(dataset="random", low=0.0, high=1.0)
+
+
+def tiny_model(**changes):
+    """A random scoring model in evaluation mode, in a range of 0..1."""
     network = LifeIQA(tiny_config(**changes))
-    preprocessing = Preprocessing(
-        mean=network.backbone.mean, std=network.backbone.std, short_side=256, crops="five"
+    return ScoringModel(network, tiny_preprocessing(network), LABELS).eval()
+
+
+def tiny_preprocessing(network):
+    backbone = network.backbone
+    return Preprocessing(mean=backbone.mean, std=backbone.std, short_side=256)
+
+
+def tiny_manifest(model, labels=LABELS):
+    """The manifest of a checkpoint of a tiny model."""
+    return Manifest(
+        name="tiny",
+        kind="checkpoint",
+        config=model.network.config,
+        preprocessing=tiny_preprocessing(model.network),
+        labels=labels,
     )
-    labels = labels or Labels(dataset="random", low=0.0, high=1.0)
-    return ScoringModel(network, preprocessing, labels).eval()
 
 
 def random_crops(count, size, seed=0):

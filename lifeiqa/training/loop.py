@@ -1,4 +1,4 @@
-"""The training loop; it keeps the one checkpoint that validation likes best.
+"""The training loop; it keeps the one checkpoint that validation likes best, and settles it.
 
 The honest protocol: the validation table alone chooses the checkpoint, by its fixed crops.
 """
@@ -21,11 +21,12 @@ from lifeiqa.errors import TrainingError
 from lifeiqa.files import atomic_write
 from lifeiqa.manifest import Manifest
 from lifeiqa.metrics import plcc, srocc
-from lifeiqa.model.checkpoint import save_checkpoint
+from lifeiqa.model.checkpoint import load_checkpoint, save_checkpoint
 from lifeiqa.model.losses import total_loss
 from lifeiqa.model.network import LifeIQA
 from lifeiqa.model.pretrained import load_pretrained
-from lifeiqa.training.phases import Phase, Task, frozen_phase, joint_phase
+from lifeiqa.model.rounding import settle
+from lifeiqa.training.phases import Phase, Task, frozen_phase, joint_phase, validate
 from lifeiqa.training.recipe import Recipe
 
 Report = Callable[[str], None]
@@ -82,7 +83,7 @@ def train(
         epochs = recipe.frozen_epochs if name == "frozen" else recipe.epochs
         if run.done.get(name, 0) < epochs:
             run.fit(make(network, task, preprocessing, recipe))
-    return run.manifest(run.best)
+    return run.settle()
 
 
 class _Run:
@@ -167,12 +168,11 @@ class _Run:
     ) -> None:
         """Validate, log, and keep the checkpoint when it is the best so far."""
         scores = phase.validate(network.eval())
-        row = {
+        row: dict[str, Any] = {
             "phase": phase.name,
             "epoch": epoch + 1,
             "loss": round(loss, 6),
-            "val_srocc": srocc(scores, self.task.val.scores),
-            "val_plcc": plcc(scores, self.task.val.scores),
+            **self.agreement(scores),
         }
         with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
@@ -182,7 +182,34 @@ class _Run:
         )
         if row["val_srocc"] > self.best["val_srocc"]:
             self.best = row
-            save_checkpoint(self.out / f"{self.task.name}.safetensors", network, self.manifest(row))
+            save_checkpoint(self.checkpoint, network, self.manifest(row))
+
+    def settle(self) -> Manifest:
+        """Round the chosen checkpoint's weights to float16 values and judge it once more.
+
+        The figures in its manifest are then those of the very weights that are released, and a
+        half-precision export loses none of them.
+        """
+        network, _ = load_checkpoint(self.checkpoint)
+        settle(network)
+        chosen = self.best | self.agreement(validate(network, self.task, self.preprocessing))
+        self.report(
+            f"settled {chosen['phase']} {chosen['epoch']}: val SROCC {chosen['val_srocc']:.4f}, "
+            f"PLCC {chosen['val_plcc']:.4f}"
+        )
+        manifest = self.manifest(chosen)
+        save_checkpoint(self.checkpoint, network, manifest)
+        return manifest
+
+    def agreement(self, scores: list[float]) -> dict[str, float]:
+        """Validation figures of a list of scores."""
+        target = self.task.val.scores
+        return {"val_srocc": srocc(scores, target), "val_plcc": plcc(scores, target)}
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint that validation likes best so far."""
+        return self.out / f"{self.task.name}.safetensors"
 
     def manifest(self, row: dict[str, Any]) -> Manifest:
         """The manifest of the checkpoint of one epoch."""

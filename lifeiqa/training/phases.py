@@ -128,7 +128,7 @@ def joint_phase(
     network: LifeIQA, task: Task, preprocessing: Preprocessing, recipe: Recipe
 ) -> Phase:
     """Everything together, on one random crop of each picture an epoch."""
-    size, plan = network.config.crop_size, CropPlan.parse(task.crops)
+    size = network.config.crop_size
     scoring = ScoringModel(network, preprocessing, task.labels)
     targets = task.targets()
     # Convolutions run up to twice as fast on a CPU in this layout.
@@ -144,13 +144,6 @@ def joint_phase(
             crops = torch.cat([crop(epoch, index) for index in pictures.tolist()])
             yield scoring.normalise(crops), targets[pictures]
 
-    def validate(network: LifeIQA) -> list[float]:
-        scores: list[float] = []
-        for crops in crops_of(task.val, preprocessing, size):
-            prediction = network(scoring.normalise(torch.from_numpy(crops)))
-            scores += _per_picture(prediction.score, plan.count)
-        return scores
-
     backbone = []
     for name, parameter in network.backbone.features.named_parameters():
         frozen = any(name.startswith(prefix) for prefix in recipe.frozen_layers)
@@ -165,8 +158,20 @@ def joint_phase(
         + _groups(backbone, recipe.backbone_lr, recipe.weight_decay),
         batches,
         lambda network, images: network(images),
-        validate,
+        lambda network: validate(network, task, preprocessing),
     )
+
+
+@torch.no_grad()
+def validate(network: LifeIQA, task: Task, preprocessing: Preprocessing) -> list[float]:
+    """A score for each validation picture, in units of the network's output."""
+    scoring = ScoringModel(network, preprocessing, task.labels).eval()
+    plan = CropPlan.parse(task.crops)
+    scores: list[float] = []
+    for crops in crops_of(task.val, preprocessing, network.config.crop_size):
+        prediction = network(scoring.normalise(torch.from_numpy(crops)))
+        scores += _per_picture(prediction.score, plan.count)
+    return scores
 
 
 def _steps(task: Task, recipe: Recipe) -> int:

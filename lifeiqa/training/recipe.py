@@ -61,4 +61,4 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the record."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"frozen_layers": list(self.frozen_layers)}

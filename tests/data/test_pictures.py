@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from raster import encoded, picture
 
 from lifeiqa.config import Preprocessing
 from lifeiqa.crops import crops_from_pixels, with_plan
@@ -8,6 +7,7 @@ from lifeiqa.data.distortions import DISTORTIONS, darken, flatten, noise
 from lifeiqa.data.pictures import parity_crops, pictures_in
 from lifeiqa.errors import DatasetError, ImageError
 from lifeiqa.image import SUFFIXES
+from raster import encoded, picture
 
 HALF = (0.5, 0.5, 0.5)
 FIVE = Preprocessing(mean=HALF, std=HALF, short_side=40, crops="five")

@@ -18,7 +18,7 @@ from lifeiqa.parity import TOLERANCES, Tolerance
 from lifeiqa.session import open_session
 from lifeiqa_export.cli import main
 from lifeiqa_export.export import export_checkpoint
-from tiny_network import random_crops, tiny_model
+from tiny_network import random_crops, tiny_manifest, tiny_model
 
 IMPOSSIBLE = TOLERANCES | {"fp16": Tolerance(1e-12)}
 
@@ -27,25 +27,10 @@ IMPOSSIBLE = TOLERANCES | {"fp16": Tolerance(1e-12)}
 def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
     model = tiny_model()
-    network = model.network
-    preprocessing = dataclasses.replace(tiny_preprocessing(network), short_side=128, crops="five")
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
     labels = Labels(dataset="random", low=1.0, high=5.0, direction="lower")
-    manifest = Manifest(
-        name="tiny",
-        kind="checkpoint",
-        config=network.config,
-        preprocessing=preprocessing,
-        labels=labels,
-    )
-    save_checkpoint(path, network, manifest)
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(path, model.network, tiny_manifest(model, labels))
     return path
-
-
-def tiny_preprocessing(network):
-    from lifeiqa.config import Preprocessing
-
-    return Preprocessing(mean=network.backbone.mean, std=network.backbone.std)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Each equation of the paper against a slow version written as plain loops over numbers."""
 
+import itertools
 import math
 
 import pytest
@@ -121,8 +122,8 @@ def test_partition_average_pooling_has_uneven_cells_without_overlap():
     edges = [0, 2, 4, 7, 9, 11, 14]
     plain = [
         [features[0, channel, top:bottom, left:right].mean().item() for channel in range(2)]
-        for top, bottom in zip(edges, edges[1:], strict=False)
-        for left, right in zip(edges, edges[1:], strict=False)
+        for top, bottom in itertools.pairwise(edges)
+        for left, right in itertools.pairwise(edges)
     ]
     close(pool(features)[0], plain)
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from lifeiqa.data.pictures import parity_crops
-from lifeiqa.manifest import Manifest
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
 from lifeiqa.parity import TOLERANCES, link, observe
@@ -22,7 +21,7 @@ from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import onnx_from_model, set_metadata
 from lifeiqa_export.half import halve
 from lifeiqa_export.photographs import photographs
-from tiny_network import ABLATIONS, tiny_model
+from tiny_network import ABLATIONS, tiny_manifest, tiny_model
 
 BUNDLED = "bundled"
 LARGEST = 72
@@ -79,14 +78,7 @@ def forms(request, tmp_path_factory):
     else:
         torch.manual_seed(0)
         model = tiny_model(**ABLATIONS[request.param])
-        spread_scores(model)
-        manifest = Manifest(
-            name=request.param,
-            kind="checkpoint",
-            config=model.network.config,
-            preprocessing=tiny_preprocessing(model),
-            labels=tiny_labels(),
-        )
+        manifest = tiny_manifest(model)
     return Forms(model, manifest, folder)
 
 
@@ -115,20 +107,3 @@ def test_a_score_does_not_depend_on_its_neighbours(forms):
     for name in ("sparse", "dense", "onnx-fp32", "onnx-fp16"):
         session = forms.sessions[name]
         assert session.run(crops)[0] == pytest.approx(session.run(others)[0], abs=1e-6)
-
-
-def spread_scores(model):
-    """Give a random network scores that differ between pictures, as a trained one has."""
-
-
-def tiny_preprocessing(model):
-    backbone = model.network.backbone
-    from lifeiqa.config import Preprocessing
-
-    return Preprocessing(mean=backbone.mean, std=backbone.std)
-
-
-def tiny_labels():
-    from lifeiqa.config import Labels
-
-    return Labels(dataset="random", low=0.0, high=1.0)
