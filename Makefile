@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
 .PHONY: demo test lint clean
 
 demo: $(INSTALLED)
-	$(BIN)/lifeiqa-export --precision fp16 -o exported
+	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
 	$(BIN)/lifeiqa inspect exported/lite0-biq2021.fp16.onnx
-	$(BIN)/lifeiqa score "$$($(BIN)/python -c 'import skimage, pathlib; print(pathlib.Path(skimage.__file__).parent / "data")')"/*.jpg
+	$(BIN)/lifeiqa score $(PHOTOGRAPHS)
+
+test: lint
+	$(BIN)/pytest
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -17,12 +21,9 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
-	$(BIN)/pytest
-
 # Made again when the dependencies change; an editable install follows the sources by itself.
 $(INSTALLED): pyproject.toml
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 

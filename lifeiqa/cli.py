@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lifeiqa.commands import File, Folder, guarded, model_file
+from lifeiqa.errors import require_all
 from lifeiqa.weights import DEFAULT
 
 _model = click.option(
@@ -197,6 +198,7 @@ def convert(
 
     Its tensors give the network; what they cannot show is given by the options.
     """
+    require_all("torch", "timm", "safetensors", extra="export", purpose="lifeiqa convert")
     from lifeiqa.config import Labels
     from lifeiqa.model.convert import convert as run
 
@@ -247,6 +249,7 @@ def train(
     resume: bool,
 ) -> None:
     """Train on TABLE, a CSV of picture paths and human scores."""
+    require_all("torch", "timm", "safetensors", "scipy", extra="train", purpose="lifeiqa train")
     from lifeiqa.config import Labels
     from lifeiqa.data.table import read_table
     from lifeiqa.training import settings

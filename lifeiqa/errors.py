@@ -62,6 +62,12 @@ class MissingDependencyError(LifeIQAError, ImportError):
     """An optional package that this feature needs is not installed."""
 
 
+def require_all(*modules: str, extra: str, purpose: str) -> None:
+    """`require` for several modules, before a module that imports them all is itself imported."""
+    for module in modules:
+        require(module, extra=extra, purpose=purpose)
+
+
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 

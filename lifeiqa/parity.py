@@ -253,22 +253,17 @@ class ParityReport:
         return tuple(records)
 
     def __str__(self) -> str:
-        header = (
-            "link",
-            "max",
-            "p99",
-            "mean",
-            "SROCC",
-            "experts changed",
-            "margin",
-            "",
-            "arithmetic",
-        )
-        rows = [header, *(_row(link) for link in self.links)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+        rows = [_HEADER, *(_row(link) for link in self.links)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         lines.insert(0, f"{self.subject}; drift as a share of the label range")
         return "\n".join(lines + [f"FAILED  {failure}" for failure in self.failures])
+
+
+_HEADER = (
+    *("link", "n", "max", "p99", "mean"),
+    *("SROCC", "experts changed", "margin", "", "arithmetic"),
+)
 
 
 def _row(link: Link) -> tuple[str, ...]:
@@ -279,6 +274,7 @@ def _row(link: Link) -> tuple[str, ...]:
             changed += f" (+{link.near_ties} near-ties)"
     return (
         link.name,
+        str(link.n),
         f"{link.max_drift:.1e}",
         f"{link.p99_drift:.1e}",
         f"{link.mean_drift:.1e}",

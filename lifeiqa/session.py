@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from lifeiqa.errors import ArtifactError, ConfigError
+from lifeiqa.errors import ArtifactError, ConfigError, require_all
 from lifeiqa.image import Pixels
 from lifeiqa.manifest import Manifest
 
@@ -138,6 +138,7 @@ def open_session(
 
         return OnnxRuntimeSession(path, provider=provider, threads=threads)
     if path.suffix == ".safetensors":
+        require_all("torch", "timm", "safetensors", extra="export", purpose=f"running {path.name}")
         from lifeiqa.sessions.pytorch import open_checkpoint
 
         return open_checkpoint(path, provider=provider, threads=threads)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from lifeiqa.commands import Folder, guarded, model_file
+from lifeiqa.errors import require_all
 from lifeiqa.weights import DEFAULT
+
+_NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", "scipy")
 
 
 @click.command()
@@ -50,6 +52,7 @@ def main(
     Writes NAME.PRECISION.onnx and its manifest NAME.PRECISION.onnx.json, both or neither, and
     prints the parity report. Exit status 1 when a link exceeds its tolerance.
     """
+    require_all(*_NEEDED, extra="export", purpose="lifeiqa-export")
     from lifeiqa.parity import tolerances_with
     from lifeiqa_export.export import export_checkpoint
 
@@ -65,7 +68,3 @@ def main(
     )
     click.echo(exported.parity)
     click.echo(f"wrote {exported.path}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

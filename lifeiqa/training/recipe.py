@@ -46,6 +46,7 @@ class Recipe:
     ema: float = 0.99
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "frozen_layers", tuple(self.frozen_layers))
         for name in ("frozen_epochs", "epochs", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: 0 or more is expected")

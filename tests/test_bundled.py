@@ -1,0 +1,57 @@
+"""The bundled model: its files belong together and its figures are what evaluation finds."""
+
+import os
+from pathlib import Path
+
+import pytest
+from skimage import data as photographs
+
+from lifeiqa.data.table import read_table
+from lifeiqa.manifest import read_manifest
+from lifeiqa.scorer import Scorer
+from lifeiqa.training.evaluation import evaluate
+from lifeiqa.weights import bundled
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("LIFEIQA_DATA", ROOT.parent / "shared" / "data"))
+CARD = bundled().with_name("MODEL_CARD.md").read_text()
+
+
+def test_the_onnx_form_descends_from_the_checkpoint():
+    checkpoint = read_manifest(bundled(suffix=".safetensors"))
+    graph = read_manifest(bundled())
+    assert graph.parents[0].sha256 == checkpoint.sha256
+    assert graph.config == checkpoint.config
+    assert graph.preprocessing == checkpoint.preprocessing
+    assert all(link["max_drift"] <= 1e-5 for link in graph.parity)
+
+
+def test_the_pair_is_small_enough_to_ship():
+    assert sum(bundled(suffix=s).stat().st_size for s in (".safetensors", ".fp32.onnx")) < 40e6
+
+
+def test_the_model_card_holds_the_figures_of_the_manifest():
+    chosen = read_manifest(bundled()).training["chosen"]
+    for name in ("val_srocc", "val_plcc"):
+        assert f"{chosen[name]:.4f}" in CARD
+
+
+def test_the_model_card_holds_the_figures_that_evaluation_finds():
+    if not (DATA / "biq2021" / "val.csv").is_file():
+        pytest.skip(f"BIQ2021 is not in {DATA}; name its folder in LIFEIQA_DATA")
+    table = read_table(DATA / "biq2021" / "val.csv", DATA / "biq2021" / "images")
+    with Scorer() as scorer:
+        found = evaluate(scorer, table)
+    assert f"{found.srocc:.4f}" in CARD
+    assert f"{found.plcc:.4f}" in CARD
+
+
+def test_a_worse_picture_scores_lower():
+    """Blur, noise and heavy compression of a photograph each cost it points."""
+    from lifeiqa.data.distortions import DISTORTIONS
+
+    with Scorer() as scorer:
+        for photograph in (photographs.astronaut(), photographs.coffee(), photographs.chelsea()):
+            scores = {name: scorer.score(f(photograph)).value for name, f in DISTORTIONS.items()}
+            for name in ("blur", "noise", "jpeg"):
+                assert scores[name] < scores["pristine"], scores
