@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from lifeiqa.errors import LifeIQAError
     from lifeiqa.manifest import Manifest
     from lifeiqa.scorer import Score, Scorer
-    from lifeiqa.session import Session, open_session
+    from lifeiqa.session import Session
+    from lifeiqa.sessions import open_session
 
 __version__ = "0.1.0"
 
@@ -30,7 +31,7 @@ _HOMES = {
     "Score": "scorer",
     "Scorer": "scorer",
     "Session": "session",
-    "open_session": "session",
+    "open_session": "sessions",
 }
 __all__ = [
     "LifeIQAError",

@@ -10,7 +10,8 @@ from lifeiqa.errors import ConfigError
 from lifeiqa.image import Pixels
 from lifeiqa.manifest import read_manifest
 from lifeiqa.parity import TOLERANCES, ParityReport, Tolerance, link, observe
-from lifeiqa.session import Session, open_session
+from lifeiqa.session import Session
+from lifeiqa.sessions import open_session
 
 
 def compare_files(

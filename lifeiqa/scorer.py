@@ -11,7 +11,8 @@ from lifeiqa.crops import crops_from_pixels, with_plan
 from lifeiqa.errors import ArtifactError, ImageError
 from lifeiqa.image import MAX_PIXELS, ImageSource, Pixels, decode, describe
 from lifeiqa.manifest import Manifest
-from lifeiqa.session import Closing, Scores, Session, open_session
+from lifeiqa.session import Closing, Scores, Session
+from lifeiqa.sessions import open_session
 from lifeiqa.weights import DEFAULT, bundled
 
 _BATCH = 32

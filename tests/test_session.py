@@ -8,7 +8,7 @@ import tiny
 from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ArtifactError, ConfigError, MissingDependencyError
 from lifeiqa.manifest import sidecar_of
-from lifeiqa.session import open_session
+from lifeiqa.sessions import open_session
 
 SIZE = tiny.SIZE
 

@@ -9,7 +9,7 @@ import timm
 import torch
 
 from lifeiqa.config import ModelConfig
-from lifeiqa.errors import CheckpointError, ConfigError, require
+from lifeiqa.errors import CheckpointError, require
 from lifeiqa.model.backbone import Backbone
 
 _PACKAGES = {
@@ -39,17 +39,19 @@ def load_pretrained(backbone: Backbone, config: ModelConfig, source: str | None 
     name = config.backbone_name
     if source is None:
         source = "package" if name in _PACKAGES else "hub"
-    overlay: dict[str, Any] = {}
     if source == "package":
-        origin, overlay["state_dict"] = _from_package(name)
-    elif source == "hub":
-        origin = f"timm hub: {name}"
+        origin, tensors = _from_package(name)
+        expected = backbone.features.state_dict()
+        backbone.features.load_state_dict({key: tensors[key] for key in expected})
+        return origin
+    if source == "hub":
+        origin, overlay = f"timm hub: {name}", None
+    elif Path(source).is_file():
+        origin, overlay = Path(source).name, {"file": source}
     else:
-        if not Path(source).is_file():
-            raise CheckpointError(f"{source}: no such file of weights. {_three_ways(name)}")
-        origin, overlay["file"] = Path(source).name, source
+        raise CheckpointError(f"{source}: no such file of weights. {_three_ways(name)}")
+    options: dict[str, Any] = {"img_size": config.crop_size} if backbone.resized else {}
     try:
-        options: dict[str, Any] = {"img_size": config.crop_size} if backbone.resized else {}
         loaded = timm.create_model(
             name,
             pretrained=True,
@@ -69,7 +71,7 @@ def load_pretrained(backbone: Backbone, config: ModelConfig, source: str | None 
 def _from_package(name: str) -> tuple[str, dict[str, torch.Tensor]]:
     """The package's tensors under timm's names: all of them match in shape and in order."""
     if name not in _PACKAGES:
-        raise ConfigError(f"no package carries weights of {name}; {_three_ways(name)}")
+        raise CheckpointError(f"no package carries weights of {name}. {_three_ways(name)}")
     module_name, class_name = _PACKAGES[name]
     module = require(module_name, extra="train", purpose=f"a pretrained {name}")
     path = getattr(module, class_name).get_model_file_path()

@@ -1,1 +1,43 @@
 """One runtime a module, each imported only when a file needs it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lifeiqa.errors import ArtifactError, ConfigError, require_all
+from lifeiqa.session import Session
+
+
+def open_session(
+    path: str | os.PathLike[str], *, provider: str | None = None, threads: int | None = None
+) -> Session:
+    """Open a model file with the runtime that fits it; the file's manifest is checked first.
+
+    Args:
+        path: a ``.safetensors`` checkpoint (PyTorch) or an ``.onnx`` model (ONNX Runtime).
+        provider: ``"cpu"`` or ``"cuda"``; None takes the fastest that is there.
+        threads: CPU threads for one run; None leaves it to the runtime.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or no model file.
+        MissingDependencyError: its runtime is not installed; the message names the extra.
+        ConfigError: the provider is unknown or not available here.
+    """
+    path = Path(path)
+    if provider not in (None, "cpu", "cuda"):
+        raise ConfigError(f"provider is {provider!r}: choose cpu or cuda")
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads is {threads}: at least 1 is expected")
+    if path.suffix == ".onnx":
+        from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
+
+        return OnnxRuntimeSession(path, provider=provider, threads=threads)
+    if path.suffix == ".safetensors":
+        require_all("torch", "timm", "safetensors", extra="export", purpose=f"running {path.name}")
+        from lifeiqa.sessions.pytorch import open_checkpoint
+
+        return open_checkpoint(path, provider=provider, threads=threads)
+    raise ArtifactError(
+        f"{path}: the ending {path.suffix!r} is no model file; .onnx and .safetensors are read"
+    )

@@ -60,7 +60,7 @@ class PyTorchSession(Closing):
 
 
 def open_checkpoint(path: Path, *, provider: str | None, threads: int | None) -> Session:
-    """Open a checkpoint, see `lifeiqa.session.open_session`. Threads are set for the process."""
+    """Open a checkpoint, see `lifeiqa.open_session`. Threads are set for the process."""
     if provider == "cuda" and not torch.cuda.is_available():
         raise ConfigError("provider is 'cuda', and PyTorch sees no CUDA device; use provider cpu")
     if threads is not None:

@@ -15,7 +15,7 @@ from lifeiqa.files import sha256_of
 from lifeiqa.manifest import METADATA_KEY, Manifest, read_manifest, sidecar_of
 from lifeiqa.model.checkpoint import save_checkpoint
 from lifeiqa.parity import TOLERANCES, Tolerance
-from lifeiqa.session import open_session
+from lifeiqa.sessions import open_session
 from lifeiqa_export.cli import main
 from lifeiqa_export.export import export_checkpoint
 from tiny_network import random_crops, tiny_manifest, tiny_model
