@@ -38,6 +38,12 @@ class Router(nn.Module):
         self.bias = nn.Parameter(torch.zeros(experts))
         nn.init.xavier_uniform_(self.weight)
 
+    @torch.no_grad()
+    def sharpen(self, factor: float) -> None:
+        """Multiply every logit by a positive factor: the same experts, another weighting."""
+        self.weight.mul_(factor)
+        self.bias.mul_(factor)
+
     def forward(self, inputs: Tensor) -> Tensor:
         with torch.autocast(inputs.device.type, enabled=False):
             return inputs.float() @ self.weight.float() + self.bias.float()  # (B, N, E)

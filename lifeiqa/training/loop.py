@@ -26,7 +26,7 @@ from lifeiqa.model.losses import total_loss
 from lifeiqa.model.network import LifeIQA
 from lifeiqa.model.pretrained import load_pretrained
 from lifeiqa.model.rounding import settle
-from lifeiqa.training.phases import Phase, Task, frozen_phase, joint_phase, validate
+from lifeiqa.training.phases import Phase, Task, frozen_phase, joint_phase, refine_phase, validate
 from lifeiqa.training.recipe import Recipe
 
 Report = Callable[[str], None]
@@ -79,10 +79,16 @@ def train(
         run.restore()
     elif run.resumable.exists():
         raise TrainingError(f"{out} holds a run already: add --resume, or choose another folder")
-    for name, make in (("frozen", frozen_phase), ("joint", joint_phase)):
-        epochs = recipe.frozen_epochs if name == "frozen" else recipe.epochs
-        if run.done.get(name, 0) < epochs:
-            run.fit(make(network, task, preprocessing, recipe))
+    for name, epochs, make in (
+        ("frozen", recipe.frozen_epochs, frozen_phase),
+        ("joint", recipe.epochs, joint_phase),
+        ("refine", recipe.refine_epochs, refine_phase),
+    ):
+        if run.done.get(name, 0) >= epochs:
+            continue
+        if name == "refine" and name not in run.done and network.head.router is not None:
+            network.head.router.sharpen(recipe.sharpen)
+        run.fit(make(network, task, preprocessing, recipe))
     return run.settle()
 
 

@@ -1,4 +1,4 @@
-"""The two phases of a run: what is trained, on which batches, and how it is judged."""
+"""The phases of a run: what is trained, on which batches, and how it is judged."""
 
 from __future__ import annotations
 
@@ -91,37 +91,60 @@ class Phase:
 def frozen_phase(
     network: LifeIQA, task: Task, preprocessing: Preprocessing, recipe: Recipe
 ) -> Phase:
-    """The decoder and head on cached features. Caching runs the backbone over every picture."""
-    size, plan = network.config.crop_size, CropPlan.parse(task.crops)
-    scoring = ScoringModel(network, preprocessing, task.labels)
-    targets = task.targets()
-    learned = cache_features(
-        scoring,
-        training_crops_of(task.train, preprocessing, size, recipe.frozen_crops, recipe.seed),
-    )
-    held = cache_features(scoring, crops_of(task.val, preprocessing, size))
+    """The decoder and head on cached features of the backbone as it came."""
+    cached = _Cached(network, task, preprocessing, recipe)
+    return cached.phase("frozen", recipe.frozen_epochs, recipe.frozen_lr, first_epoch=0)
 
-    def batches(epoch: int) -> Iterator[tuple[Any, Tensor]]:
-        for pictures in _order(len(task.train), recipe, epoch):
-            crops = torch.randint(learned.query.shape[1], (len(pictures),))
-            yield learned.pick(pictures, crops), targets[pictures]
 
-    def validate(network: LifeIQA) -> list[float]:
+def refine_phase(
+    network: LifeIQA, task: Task, preprocessing: Preprocessing, recipe: Recipe
+) -> Phase:
+    """The decoder and head on cached features of the backbone that they were trained with."""
+    cached = _Cached(network, task, preprocessing, recipe)
+    before = recipe.frozen_epochs + recipe.epochs
+    return cached.phase("refine", recipe.refine_epochs, recipe.refine_lr, first_epoch=before)
+
+
+class _Cached:
+    """Features of both tables; the backbone runs over every picture once, when this is made."""
+
+    def __init__(
+        self, network: LifeIQA, task: Task, preprocessing: Preprocessing, recipe: Recipe
+    ) -> None:
+        self.network, self.task, self.recipe = network, task, recipe
+        size = network.config.crop_size
+        scoring = ScoringModel(network, preprocessing, task.labels)
+        crops = training_crops_of(task.train, preprocessing, size, recipe.frozen_crops, recipe.seed)
+        self.learned = cache_features(scoring, crops)
+        self.held = cache_features(scoring, crops_of(task.val, preprocessing, size))
+
+    def phase(self, name: str, epochs: int, lr: float, *, first_epoch: int) -> Phase:
+        """A phase on these features; ``first_epoch`` counts from the beginning of the run."""
+        task, recipe, targets = self.task, self.recipe, self.task.targets()
+
+        def batches(epoch: int) -> Iterator[tuple[Any, Tensor]]:
+            for pictures in _order(len(task.train), recipe, first_epoch + epoch):
+                crops = torch.randint(recipe.frozen_crops, (len(pictures),))
+                yield self.learned.pick(pictures, crops), targets[pictures]
+
+        return Phase(
+            name,
+            epochs,
+            _steps(task, recipe),
+            _groups(_decoder_of(self.network), lr, recipe.weight_decay),
+            batches,
+            lambda network, features: network.decode(features),
+            self.validate,
+        )
+
+    def validate(self, network: LifeIQA) -> list[float]:
+        """A score for each validation picture, in units of the network's output."""
+        count = CropPlan.parse(self.task.crops).count
         scores: list[float] = []
-        for start in range(0, len(task.val), _VALIDATION_BATCH):
-            features = held.all_of(slice(start, start + _VALIDATION_BATCH))
-            scores += _per_picture(network.decode(features).score, plan.count)
+        for start in range(0, len(self.task.val), _VALIDATION_BATCH):
+            features = self.held.all_of(slice(start, start + _VALIDATION_BATCH))
+            scores += _per_picture(network.decode(features).score, count)
         return scores
-
-    return Phase(
-        "frozen",
-        recipe.frozen_epochs,
-        _steps(task, recipe),
-        _groups(_decoder_of(network), recipe.frozen_lr, recipe.weight_decay),
-        batches,
-        lambda network, features: network.decode(features),
-        validate,
-    )
 
 
 def joint_phase(

@@ -166,6 +166,15 @@ def test_equations_7_to_12_mixture_of_experts(top_k):
         close(mixed.flatten(0, 1)[position], result)
 
 
+def test_sharpening_keeps_the_experts_and_changes_their_weights():
+    moe = MixtureOfExperts(ModelConfig(dim=6, heads=2, experts=4, top_k=2))
+    tokens = torch.randn(2, 3, 6)
+    before = moe.router(tokens)
+    moe.router.sharpen(4.0)
+    torch.testing.assert_close(moe.router(tokens), 4 * before)
+    assert torch.equal(top_k_mask(moe.router(tokens), 2), top_k_mask(before, 2))
+
+
 def test_ties_go_to_the_lower_expert():
     logits = torch.tensor([[1.0, 3.0, 3.0, 3.0], [2.0, 2.0, 2.0, 2.0], [0.0, 1.0, 0.0, 0.0]])
     chosen = top_k_mask(logits, 2).int().tolist()

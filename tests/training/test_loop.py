@@ -25,7 +25,15 @@ from lifeiqa.training.recipe import Recipe
 from tiny_network import tiny_config
 
 RECIPE = Recipe(
-    frozen_epochs=3, frozen_lr=3e-3, frozen_crops=2, epochs=2, batch_size=8, ema=0.5, seed=1
+    frozen_epochs=3,
+    frozen_lr=3e-3,
+    frozen_crops=2,
+    epochs=2,
+    refine_epochs=2,
+    sharpen=2.0,
+    batch_size=8,
+    ema=0.5,
+    seed=1,
 )
 
 
@@ -81,6 +89,7 @@ def test_every_epoch_is_logged_and_the_best_is_kept(unbroken):
     log = rows(out)
     assert [(row["phase"], row["epoch"]) for row in log] == [
         ("frozen", 1), ("frozen", 2), ("frozen", 3), ("joint", 1), ("joint", 2),
+        ("refine", 1), ("refine", 2),
     ]  # fmt: skip
     best = max(log, key=lambda row: row["val_srocc"])
     chosen = manifest.training["chosen"]
@@ -106,7 +115,9 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("last", ["frozen 2/3", "frozen 3/3", "joint 1/2"])
+@pytest.mark.parametrize(
+    "last", ["frozen 2/3", "frozen 3/3", "joint 1/2", "joint 2/2", "refine 1/2"]
+)
 def test_a_resumed_run_ends_as_an_unbroken_one(unbroken, folder, tmp_path, monkeypatch, last):
     save = loop._Run.save
 
