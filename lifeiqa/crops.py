@@ -77,10 +77,9 @@ class CropPlan:
         rows, columns = height - size, width - size
         if self.kind == "random":
             generator = _SplitMix64(self.seed)
-            draws = (generator.below(rows + 1), generator.below(columns + 1))
-            return [draws] + [
+            return [
                 (generator.below(rows + 1), generator.below(columns + 1))
-                for _ in range(self.number - 1)
+                for _ in range(self.number)
             ]
         middle = (rows // 2, columns // 2)
         if self.kind == "grid" and self.number > 1:
