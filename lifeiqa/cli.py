@@ -99,7 +99,13 @@ def inspect(file: str, as_json: bool) -> None:
 @click.argument("second", metavar="B")
 @click.option("--images", type=Folder, required=True, help="Folder of pictures to measure on.")
 @click.option("--as-run", is_flag=True, help="Run FP16 on a CPU as it comes, without rounding.")
-@click.option("--tolerance", "changed", metavar="LINK=DRIFT", multiple=True, help="fp32 or fp16.")
+@click.option(
+    "--tolerance",
+    "changed",
+    metavar="LINK=DRIFT",
+    multiple=True,
+    help="fp32, fp16, or srocc=LOWEST.",
+)
 @_json
 @guarded
 def compare(

@@ -39,19 +39,24 @@ TOLERANCES: dict[str, Tolerance] = {
 
 
 def tolerances_with(changes: Iterable[str]) -> dict[str, Tolerance]:
-    """`TOLERANCES` with some drifts changed, each written ``LINK=DRIFT``.
+    """`TOLERANCES` with some changed: ``LINK=DRIFT``, or ``srocc=LOWEST`` for every link.
 
     Raises:
         ConfigError: a change names no link or holds no number.
     """
     result = dict(TOLERANCES)
     for change in changes:
-        name, _, value = change.partition("=")
+        name, _, text = change.partition("=")
         try:
-            result[name] = dataclasses.replace(result[name], drift=float(value))
+            value = float(text)
+            if name == "srocc":
+                result = {k: dataclasses.replace(t, srocc=value) for k, t in result.items()}
+            else:
+                result[name] = dataclasses.replace(result[name], drift=value)
         except (KeyError, ValueError):
             raise ConfigError(
-                f"tolerance {change!r}: write LINK=DRIFT with LINK one of {', '.join(TOLERANCES)}"
+                f"tolerance {change!r}: write LINK=DRIFT with LINK one of "
+                f"{', '.join(TOLERANCES)}, or srocc=LOWEST"
             ) from None
     return result
 

@@ -33,7 +33,7 @@ _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", 
     "changed",
     metavar="LINK=DRIFT",
     multiple=True,
-    help="Largest drift of a link (dense, fp32, fp16) as a share of the label range.",
+    help="Largest drift of a link (dense, fp32, fp16) as a share of the range; or srocc=LOWEST.",
 )
 @click.option("--keep-failed", is_flag=True, help="Leave the model in place when parity fails.")
 @click.version_option(package_name="lifeiqa")
