@@ -65,7 +65,9 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    network = LifeIQA(config)
+    # Convolutions run up to twice as fast on a CPU in this layout. Every phase has it, so that a
+    # resumed run rounds as an unbroken one does.
+    network = LifeIQA(config).to(memory_format=torch.channels_last)
     origin = load_pretrained(network.backbone, config, weights)
     preprocessing = Preprocessing(
         mean=network.backbone.mean,

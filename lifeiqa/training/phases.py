@@ -154,8 +154,6 @@ def joint_phase(
     size = network.config.crop_size
     scoring = ScoringModel(network, preprocessing, task.labels)
     targets = task.targets()
-    # Convolutions run up to twice as fast on a CPU in this layout.
-    network.to(memory_format=torch.channels_last)
 
     def crop(epoch: int, index: int) -> Tensor:
         seed = picture_seed(recipe.seed, epoch, index)
