@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from lifeiqa.config import Labels
 from lifeiqa.errors import DatasetError
 
 _PATH_NAMES = ("image_name", "image", "path", "file", "filename", "dis_img_path", "dist_name")
 _SCORE_NAMES = ("MOS", "mos", "score", "dmos")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Pictures and their scores, row by row.
 
@@ -21,14 +25,31 @@ class Table:
         name: what reports call it.
         paths: picture files; every one exists.
         scores: human scores in the units of the file.
+        labels: range and direction of the scores, where the data set declares them.
+        references: the undistorted picture that each row was made from, where there is one.
+        distortions: kind of distortion of each row, where it is known.
+        parts: ``"train"``, ``"val"`` or ``"test"`` for each row of an official split.
     """
 
     name: str
     paths: tuple[Path, ...]
     scores: tuple[float, ...]
+    labels: Labels | None = None
+    references: tuple[str, ...] | None = None
+    distortions: tuple[str, ...] | None = None
+    parts: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def take(self, rows: Sequence[int], name: str | None = None) -> Table:
+        """The rows of these indices, in this order, under another name if one is given."""
+        columns: dict[str, Any] = {
+            field.name: tuple(values[row] for row in rows)
+            for field in dataclasses.fields(self)
+            if isinstance(values := getattr(self, field.name), tuple)
+        }
+        return dataclasses.replace(self, name=self.name if name is None else name, **columns)
 
 
 def read_table(
@@ -74,7 +95,7 @@ def read_table(
             f"{path}: {len(missing)} of {len(rows)} pictures are missing, first {missing[0]}. "
             f"Give the folder that the paths are relative to with --images"
         )
-    return Table(path.stem, tuple(paths), tuple(scores))
+    return Table(name=path.stem, paths=tuple(paths), scores=tuple(scores))
 
 
 def _column(

@@ -1,0 +1,20 @@
+"""The command `lifeiqa`: one module for each family of subcommands."""
+
+from __future__ import annotations
+
+import click
+
+from lifeiqa.cli.evaluation import evaluate
+from lifeiqa.cli.models import compare, convert, inspect
+from lifeiqa.cli.scoring import score
+from lifeiqa.cli.training import train
+
+
+@click.group()
+@click.version_option(package_name="lifeiqa")
+def main() -> None:
+    """Blind image quality with Life-IQA. Exit status 0, 1 (a check failed) or 2 (bad input)."""
+
+
+for command in (score, inspect, compare, convert, train, evaluate):
+    main.add_command(command)
