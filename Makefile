@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint card clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -26,6 +26,10 @@ $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
+
+# Measures the bundled model on the human scores and photographs in DATA, and states it in its card.
+card: $(INSTALLED)
+	$(BIN)/python -m lifeiqa_benchmarks.card $(DATA)
 
 clean:
 	rm -rf $(VENV) exported

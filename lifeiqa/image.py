@@ -100,20 +100,46 @@ def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     if isinstance(source, np.ndarray):
         return _checked_array(source)
     name = describe(source)
+    with _explained(name), _opened(source) as image:
+        _require_size(image, name, max_pixels)
+        if ImageFile.LOAD_TRUNCATED_IMAGES:
+            raise ImageError(
+                f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a "
+                f"damaged file would get a score; leave it False"
+            )
+        _load(image)
+        return np.ascontiguousarray(_to_rgb(_upright(image), name))
+
+
+def size_in_header(
+    source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
+) -> tuple[int, int]:
+    """Width and height of a picture as it is stored, from its header; no pixel is decoded.
+
+    Raises:
+        ImageError: it is not a picture or is too large, as `decode` would find. Damage behind
+            the header is for `decode` to find.
+    """
+    name = describe(source)
+    with _explained(name), _opened(source) as image:
+        _require_size(image, name, max_pixels)
+        return image.size
+
+
+def describe(source: ImageSource) -> str:
+    """What an error message calls the picture."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if isinstance(source, bytes):
+        return f"<{len(source)} bytes>"
+    return f"<{type(source).__name__}>"
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes an `ImageError` that names the picture and the cause."""
     try:
-        with _opened(source) as image:
-            if image.width * image.height > max_pixels:
-                raise ImageError(
-                    f"{name}: {image.width}x{image.height} has more than {max_pixels:,} pixels; "
-                    f"reduce the picture or raise max_pixels"
-                )
-            if ImageFile.LOAD_TRUNCATED_IMAGES:
-                raise ImageError(
-                    f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a "
-                    f"damaged file would get a score; leave it False"
-                )
-            _load(image)
-            return np.ascontiguousarray(_to_rgb(_upright(image), name))
+        yield
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise almost anything on a hostile file
@@ -125,13 +151,12 @@ def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         raise ImageError(f"{name}: {cause}") from error
 
 
-def describe(source: ImageSource) -> str:
-    """What an error message calls the picture."""
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
-    if isinstance(source, bytes):
-        return f"<{len(source)} bytes>"
-    return f"<{type(source).__name__}>"
+def _require_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            f"{name}: {image.width}x{image.height} has more than {max_pixels:,} pixels; "
+            f"reduce the picture or raise max_pixels"
+        )
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from lifeiqa.image import Pixels
 from lifeiqa.manifest import Manifest
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 Array: TypeAlias = npt.NDArray[Any]

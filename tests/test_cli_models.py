@@ -130,55 +130,6 @@ def test_a_comparison_needs_pictures(model, tmp_path, folder):
     assert result.exit_code == 2
 
 
-def test_evaluation_prints_the_agreement_with_human_scores(model, pictures, labels):
-    result = lifeiqa("evaluate", model, labels, "--images", pictures, "--provider", "cpu")
-
-    assert result.stdout.startswith("tiny.onnx on labels: n 3  SROCC 1.0000  PLCC 0.99")
-    assert result.stdout.endswith("KRCC 1.0000  RMSE 3.8730\n")  # the root of (36 + 0 + 9) / 3
-    assert result.exit_code == 0
-
-
-def test_evaluation_for_machines_is_one_object(model, pictures, labels):
-    result = lifeiqa("evaluate", model, labels, "--images", pictures, "--json", "--crops", "center")
-
-    figures = json.loads(result.stdout)
-    assert figures["model"] == "tiny.onnx"
-    assert figures["table"] == "labels"
-    assert figures["n"] == 3
-    assert figures["rmse"] == pytest.approx(15**0.5)
-    assert result.exit_code == 0
-
-
-def test_evaluation_reads_the_columns_that_are_named(model, pictures, tmp_path):
-    table = tmp_path / "odd.csv"
-    table.write_text("file name,rating\n10.png,10\n90.png,90\n")
-    columns = ["--path-column", "file name", "--score-column", "rating"]
-
-    result = lifeiqa("evaluate", model, table, "--images", pictures, *columns)
-
-    assert "n 2  SROCC 1.0000" in result.stdout
-    assert result.exit_code == 0
-
-
-def test_evaluation_leaves_no_picture_out(model, pictures, labels):
-    (pictures / "90.png").write_text("dear diary")
-
-    result = lifeiqa("evaluate", model, labels, "--images", pictures)
-
-    assert "90.png: not a picture" in result.stderr
-    assert result.stdout == ""
-    assert result.exit_code == 2
-
-
-def test_evaluation_names_a_missing_picture(model, pictures, labels):
-    (pictures / "90.png").unlink()
-
-    result = lifeiqa("evaluate", model, labels, "--images", pictures)
-
-    assert "1 of 3 pictures are missing" in result.stderr
-    assert result.exit_code == 2
-
-
 def test_a_manifest_that_cannot_be_read_is_bad_input(model):
     sidecar_of(model).write_text("{")
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tiny
 from lifeiqa.errors import ImageError
-from lifeiqa.image import decode
+from lifeiqa.image import decode, size_in_header
 from raster import encoded, orientation, picture, png
 
 LOSSLESS = [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
@@ -211,3 +212,27 @@ def test_an_array_is_checked_and_returned():
     mirrored = decode(array[:, ::-1])
     assert mirrored.flags.c_contiguous
     np.testing.assert_array_equal(mirrored, array[:, ::-1])
+
+
+def test_the_size_in_the_header_is_that_of_the_stored_picture(tmp_path):
+    path = tiny.write_picture(tmp_path / "grey.png", size=(40, 36))
+
+    assert size_in_header(path) == (40, 36)
+    assert size_in_header(path.read_bytes()) == (40, 36)
+
+
+def test_the_header_of_what_is_no_picture_is_an_image_error(tmp_path):
+    path = tmp_path / "diary.png"
+    path.write_text("dear diary")
+
+    with pytest.raises(ImageError, match="not a picture in a format that is read"):
+        size_in_header(path)
+    with pytest.raises(ImageError, match="No such file"):
+        size_in_header(tmp_path / "lost.png")
+
+
+def test_a_header_may_tell_too_large_a_size(tmp_path):
+    path = tiny.write_picture(tmp_path / "grey.png", size=(40, 36))
+
+    with pytest.raises(ImageError, match="40x36 has more than 1,439 pixels"):
+        size_in_header(path, max_pixels=1439)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
+from lifeiqa.cli.datasets import datasets
 from lifeiqa.cli.evaluation import evaluate
+from lifeiqa.cli.explain import explain
 from lifeiqa.cli.models import compare, convert, inspect
 from lifeiqa.cli.scoring import score
-from lifeiqa.cli.training import train
+from lifeiqa.cli.sense import sense
+from lifeiqa.cli.training import study, train
 
 
 @click.group()
@@ -16,5 +19,5 @@ def main() -> None:
     """Blind image quality with Life-IQA. Exit status 0, 1 (a check failed) or 2 (bad input)."""
 
 
-for command in (score, inspect, compare, convert, train, evaluate):
+for command in (score, inspect, compare, convert, train, study, evaluate, sense, explain, datasets):
     main.add_command(command)

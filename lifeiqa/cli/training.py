@@ -1,89 +1,240 @@
-"""`lifeiqa train`."""
+"""`lifeiqa train` and `lifeiqa study`."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lifeiqa.commands import File, Folder, guarded
-from lifeiqa.errors import require_all
+from lifeiqa.cli import options
+from lifeiqa.commands import File, Folder, guarded, model_file
+from lifeiqa.errors import ConfigError, require_all
+
+if TYPE_CHECKING:
+    from lifeiqa.training.experiment import Experiment
+    from lifeiqa.training.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = [
+    click.argument("table", metavar="[TABLE.csv]", type=File, required=False),
+    click.option("--images", type=Folder, help="Folder that the paths of TABLE are relative to."),
+    click.option("--path-column", help="Column of picture paths of TABLE."),
+    click.option("--score-column", help="Column of human scores of TABLE."),
+    click.option("--label-range", type=(float, float), help="Lowest and highest score of TABLE."),
+    click.option("--direction", type=click.Choice(["higher", "lower"]), help="Better, of TABLE."),
+    click.option("--labels", metavar="NAME", help="What the scores of TABLE are, for the record."),
+    click.option("--val", type=File, help="CSV that chooses the checkpoint; no split then."),
+    click.option("--dataset", metavar="NAME", help="A published data set in place of TABLE."),
+    click.option("--data", type=Folder, help="Folder of the data set."),
+    click.option("--split", type=File, help="A saved split. Default: one from the seed."),
+    click.option(
+        "--split-by",
+        "method",
+        type=click.Choice(["random", "reference", "official"]),
+        help="Default: official where there is one, else by reference, else random.",
+    ),
+    click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0,
+                 help="Share of the training pictures that is learned."),
+    click.option("--preset", help="Name of a network. Default: swin_base, or that of --from."),
+    click.option("--recipe", help="Name or TOML file. Default: the data set's, else frozen."),
+    click.option("--protocol", type=click.Choice(["honest", "literature"]), default="honest",
+                 show_default=True, help="Who chooses the checkpoint."),
+    click.option("--weights", help="Backbone weights: hub, package or a file."),
+    click.option("--from", "start", metavar="MODEL", help="A checkpoint to go on from."),
+    click.option("--workers", type=click.IntRange(0), default=0, help="Processes that decode."),
+    click.option("--cache", type=Folder, help="Keeps features of frozen backbones for other runs."),
+    click.option("--set", "changes", metavar="KEY=VALUE", multiple=True, help="Any setting."),
+    click.option("-o", "--out", type=Folder, required=True, help="Folder of the run."),
+    click.option("--name", default="model", show_default=True, help="Name of the model."),
+]  # fmt: skip
+
+
+def _experiment_options(command: F) -> F:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command()
-@click.argument("table", type=File)
-@click.option("--val", type=File, required=True, help="CSV that chooses the checkpoint.")
-@click.option("--images", type=Folder, help="Folder that the paths are relative to.")
-@click.option("--path-column", help="Column of picture paths.")
-@click.option("--score-column", help="Column of human scores.")
-@click.option("--dataset", required=True, help="Name of the data set, for the record.")
-@click.option("--label-range", type=(float, float), required=True, help="Lowest and highest label.")
-@click.option(
-    "--direction", type=click.Choice(["higher", "lower"]), default="higher", show_default=True
-)
-@click.option("-o", "--out", type=Folder, required=True, help="Folder of the run.")
-@click.option("--name", default="model", show_default=True, help="Name of the model.")
-@click.option("--weights", help="Backbone weights: hub, package or a file.")
-@click.option(
-    "--short-side", type=int, default=384, show_default=True, help="Working scale; 0: none."
-)
-@click.option("--crops", metavar="PLAN", default="five", show_default=True, help="Crop plan.")
-@click.option(
-    "--set", "changes", metavar="KEY=VALUE", multiple=True, help="Any ModelConfig or Recipe field."
-)
+@_experiment_options
+@click.option("--repeat", type=click.IntRange(1), help="Runs from so many seeds; their medians.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the run.")
+@options.as_json
 @guarded
 def train(
-    table: Path,
-    val: Path,
+    out: Path, repeat: int | None, resume: bool, as_json: bool, **experiment_options: Any
+) -> None:
+    """Train on a data set or on TABLE.csv, and measure what was held back.
+
+    Settings come from a recipe, a preset and --set, in this order; the run's folder keeps them as
+    recipe.toml. Start it under torchrun to train on several devices or machines.
+    """
+    experiment = _experiment(**experiment_options)
+    from lifeiqa.training import experiment as experiments
+
+    if repeat is None:
+        results = [experiments.run(experiment, out, resume=resume, report=_progress)]
+    else:
+        results = experiments.repeat(experiment, out, repeat, resume=resume, report=_progress)
+    if os.environ.get("RANK", "0") != "0":
+        return
+    for result in results:
+        del result["scores"]  # report.json keeps them
+    if as_json:
+        click.echo(json.dumps(results if repeat else results[0], indent=2))
+        return
+    for result in results:
+        click.echo(
+            f"{result['name']} seed {result['seed']} on {result['measured_on']}, n {result['n']}: "
+            f"SROCC {result['srocc']:.4f}  PLCC {result['plcc']:.4f}"
+        )
+    if repeat:
+        middle = experiments.medians(results)
+        click.echo(f"median of {repeat}: SROCC {middle['srocc']:.4f}  PLCC {middle['plcc']:.4f}")
+    click.echo(f"protocol {results[0]['protocol']}")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["ablation", "pairs", "data", "stages"]))
+@_experiment_options
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@guarded
+def study(kind: str, out: Path, seeds: int, **experiment_options: Any) -> None:
+    """Train the networks of a table of the paper alike, and print it in the paper's form.
+
+    ablation: Tables IV and VI. pairs: Table V. data: Table III. stages: Fig. 2. The same command
+    goes on where an earlier one was interrupted.
+    """
+    experiment = _experiment(**experiment_options)
+    from lifeiqa.files import atomic_write
+    from lifeiqa.training.study import study as run
+    from lifeiqa.training.study import table_of
+
+    results = run(kind, experiment, out, seeds=seeds, report=_progress)
+    text = table_of(results, kind)
+    with atomic_write(out / f"{kind}.md") as temporary:
+        temporary.write_text(text + "\n", "utf-8")
+    click.echo(text)
+
+
+def _progress(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _experiment(
+    table: Path | None,
     images: Path | None,
     path_column: str | None,
     score_column: str | None,
-    dataset: str,
-    label_range: tuple[float, float],
+    label_range: tuple[float, float] | None,
     direction: Any,
-    out: Path,
-    name: str,
+    labels: str | None,
+    val: Path | None,
+    dataset: str | None,
+    data: Path | None,
+    split: Path | None,
+    method: Any,
+    share: float,
+    preset: str | None,
+    recipe: str | None,
+    protocol: Any,
     weights: str | None,
-    short_side: int,
-    crops: str,
+    start: str | None,
+    workers: int,
+    cache: Path | None,
     changes: tuple[str, ...],
-    resume: bool,
-) -> None:
-    """Train on TABLE, a CSV of picture paths and human scores."""
-    require_all("torch", "timm", "safetensors", "scipy", extra="train", purpose="lifeiqa train")
+    name: str,
+) -> Experiment:
+    """The data and settings that the options of `train` and `study` name."""
+    of_table = {
+        "--images": images, "--path-column": path_column, "--score-column": score_column,
+        "--label-range": label_range, "--direction": direction, "--labels": labels, "--val": val,
+    }  # fmt: skip
+    if (table is None) == (dataset is None):
+        raise click.UsageError("Give the data once: TABLE.csv, or --dataset NAME --data DIR.")
+    if (dataset is None) != (data is None):
+        raise click.UsageError("--dataset NAME and --data DIR belong together.")
+    if dataset is not None and any(value is not None for value in of_table.values()):
+        raise click.UsageError(f"{', '.join(of_table)} belong to TABLE.csv.")
+    if dataset is None and label_range is None:
+        raise click.UsageError("TABLE.csv needs --label-range LOW HIGH.")
+    if start is not None and preset is not None:
+        raise click.UsageError("--from brings its network: leave out --preset.")
+    if val is not None and (split is not None or method is not None or share < 1):
+        raise click.UsageError("--val leaves nothing to split: leave out --split and --share.")
+    require_all(
+        *("torch", "timm", "safetensors", "accelerate", "tqdm", "scipy"),
+        extra="train",
+        purpose="training",
+    )
     from lifeiqa.config import Labels
+    from lifeiqa.data.datasets import read_dataset
+    from lifeiqa.data.splits import read_split
     from lifeiqa.data.table import read_table
-    from lifeiqa.training import settings
-    from lifeiqa.training.loop import train as run
-    from lifeiqa.training.phases import Task
+    from lifeiqa.training.experiment import Experiment
 
-    config, recipe = settings.from_changes(changes)
-    low, high = label_range
-    learned, held = (
-        read_table(path, images, path_column=path_column, score_column=score_column)
-        for path in (table, val)
-    )
-    task = Task(
-        name,
-        learned,
-        held,
-        Labels(dataset=dataset, low=low, high=high, direction=direction),
-        short_side or None,
-        crops,
-    )
-    manifest = run(
-        config,
-        task,
-        recipe,
-        out,
+    if dataset is not None and data is not None:
+        pictures = read_dataset(dataset, data)
+        held = None
+    else:
+        columns = {"path_column": path_column, "score_column": score_column}
+        assert table is not None
+        pictures = read_table(table, images, **columns)
+        held = None if val is None else read_table(val, images, **columns)
+    checkpoint = None if start is None else model_file(start, ".safetensors")
+    known = pictures.labels
+    if known is None:
+        low, high = label_range or (0.0, 1.0)
+        known = Labels(
+            dataset=labels or pictures.name, low=low, high=high, direction=direction or "higher"
+        )
+    return Experiment(
+        name=name,
+        settings=_settings(dataset, preset, checkpoint, recipe, protocol, changes),
+        table=pictures,
+        labels=known,
+        val=held,
+        split=None if split is None else read_split(split),
+        method=method,
+        share=share,
+        protocol=protocol,
         weights=weights,
-        resume=resume,
-        report=lambda line: click.echo(line, err=True),
+        start=checkpoint,
+        workers=workers,
+        cache=cache,
     )
-    chosen = manifest.training["chosen"]
-    click.echo(
-        f"{out / name}.safetensors: val SROCC {chosen['val_srocc']:.4f}, "
-        f"PLCC {chosen['val_plcc']:.4f}"
-    )
+
+
+def _settings(
+    dataset: str | None,
+    preset: str | None,
+    checkpoint: Path | None,
+    recipe: str | None,
+    protocol: str,
+    changes: tuple[str, ...],
+) -> Settings:
+    from lifeiqa.training import settings
+
+    if recipe is None:
+        known = dataset is not None and dataset.lower() in settings.names_of("recipes")
+        recipe = dataset.lower() if known and dataset is not None else "frozen"
+    if Path(recipe).suffix == ".toml":
+        layer = dict(settings.layer_from_file(Path(recipe)))
+    else:
+        layer = dict(settings.layer_named("recipes", recipe))
+    published = layer.pop("literature", {})
+    if not isinstance(published, dict):
+        raise ConfigError(f"[literature] is {published!r}: a table is expected")
+    layers: list[settings.Layer] = [layer]
+    if checkpoint is not None:
+        layers.append(settings.layer_from_checkpoint(checkpoint))
+    elif preset is not None or "model" not in layer:  # the recipe of a run names its network
+        layers.append(settings.layer_named("presets", preset or "swin_base"))
+    if protocol == "literature":
+        layers.append(published)
+    return settings.settings_from_layers([*layers, settings.layer_from_changes(changes)])

@@ -9,9 +9,19 @@ import numpy as np
 
 from lifeiqa.config import Preprocessing
 from lifeiqa.crops import crops_from_pixels, with_plan
-from lifeiqa.data.distortions import DISTORTIONS
+from lifeiqa.data import distortions
 from lifeiqa.errors import DatasetError
 from lifeiqa.image import SUFFIXES, Pixels, decode
+
+PARITY_DISTORTIONS = (
+    ("blur", 0),  # the untouched picture
+    ("blur", 3),
+    ("noise", 3),
+    ("jpeg", 4),
+    ("darken", 3),
+    ("contrast", 4),
+)
+"""Kind and level of each form of a picture that parity is measured on; the untouched one first."""
 
 
 def pictures_in(folder: Path, *, recursive: bool = True) -> list[Path]:
@@ -35,10 +45,10 @@ def parity_crops(
     Distortions spread the scores, so that a rank correlation between two runtimes says something.
     """
     plan = with_plan(preprocessing, "center")
-    distortions = list(DISTORTIONS.values()) if distort else [DISTORTIONS["pristine"]]
+    chosen = PARITY_DISTORTIONS if distort else PARITY_DISTORTIONS[:1]
     crops = []
     for path in pictures:
         # Cut first, so that a large photograph costs no more than a small one.
         (crop,) = crops_from_pixels(decode(path), plan, size)
-        crops += [distortion(crop) for distortion in distortions]
+        crops += [distortions.distort(crop, kind, level) for kind, level in chosen]
     return np.stack(crops)

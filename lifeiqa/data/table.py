@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,20 @@ from lifeiqa.errors import DatasetError
 
 _PATH_NAMES = ("image_name", "image", "path", "file", "filename", "dis_img_path", "dist_name")
 _SCORE_NAMES = ("MOS", "mos", "score", "dmos")
+# The names of the public collections of labels: a table that has such a column means it.
+_REFERENCE_NAMES = ("ref_img_path", "ref_name", "ref_img", "reference")
+_DISTORTION_NAMES = ("dis_type", "distortion", "dist_type")
+_PART_NAMES = ("split", "set")
+_PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+Row = dict[str, Any]
+"""One line of a file of labels, by the names of its columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +65,20 @@ class Table:
         }
         return dataclasses.replace(self, name=self.name if name is None else name, **columns)
 
+    def require_spread(self) -> None:
+        """Refuse scores that rank nothing, which can be neither learned nor correlated.
+
+        Raises:
+            DatasetError: there are fewer than two pictures, or every score is the same.
+        """
+        if len(self) < 2:
+            raise DatasetError(f"{self.name}: {len(self)} pictures; at least 2 are needed")
+        if min(self.scores) == max(self.scores):
+            raise DatasetError(
+                f"{self.name}: the score of all {len(self)} pictures is {self.scores[0]}, so that "
+                f"nothing can be learned or correlated. Is it the right column?"
+            )
+
 
 def read_table(
     path: Path,
@@ -61,6 +89,13 @@ def read_table(
 ) -> Table:
     """Read a CSV with a header.
 
+    A column ``ref_img_path``, ``ref_name``, ``ref_img`` or ``reference`` gives the references,
+    ``dis_type``, ``distortion`` or ``dist_type`` the distortions, and ``split`` or ``set`` the
+    official split (train or training, val or valid or validation, test).
+
+    A picture may be listed once. Twice, it could fall on both sides of a split, and which of two
+    scores is meant is not ours to say.
+
     Args:
         path: the CSV file, UTF-8.
         images: folder that the paths are relative to; None means the folder of the CSV.
@@ -68,34 +103,121 @@ def read_table(
         score_column: name of the column of scores, likewise.
 
     Raises:
-        DatasetError: a column or a picture is missing, a score is no number, or there is no row.
+        DatasetError: a column or a picture is missing, a picture is listed twice, a score is no
+            number, a part of the split is unknown, a row has no reference, or there is no row.
     """
     images = path.parent if images is None else images
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            columns = list(reader.fieldnames or [])
-            # A record may span lines and blank lines are none, so that the reader alone can count.
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: the table cannot be read: {error}") from error
+    columns, rows = read_csv(path)
     path_column = _column(path, columns, path_column, _PATH_NAMES, "paths", "--path-column")
     score_column = _column(path, columns, score_column, _SCORE_NAMES, "scores", "--score-column")
     if not rows:
         raise DatasetError(f"{path}: the table has a header and no row")
-    paths, scores, missing = [], [], []
-    for line, row in rows:
-        picture = images / (row[path_column] or "")
-        if not picture.is_file():
-            missing.append(picture)
-        paths.append(picture)
-        scores.append(_number(row[score_column], f"{path}, line {line}"))
+    pictures = tuple(images / (row[path_column] or "") for _, row in rows)
+    missing = [picture for picture in pictures if not picture.is_file()]
     if missing:
         raise DatasetError(
             f"{path}: {len(missing)} of {len(rows)} pictures are missing, first {missing[0]}. "
             f"Give the folder that the paths are relative to with --images"
         )
-    return Table(name=path.stem, paths=tuple(paths), scores=tuple(scores))
+    refuse_repeats(path, pictures)
+    return Table(
+        name=path.stem,
+        paths=pictures,
+        scores=tuple(number(row[score_column], where) for where, row in rows),
+        references=_optional(columns, rows, _REFERENCE_NAMES, _text),
+        distortions=_optional(columns, rows, _DISTORTION_NAMES, lambda cell, _: cell or ""),
+        parts=_optional(columns, rows, _PART_NAMES, part),
+    )
+
+
+def read_csv(path: Path) -> tuple[list[str], list[tuple[str, Row]]]:
+    """The columns of a CSV with a header, and each row with where it stands, for messages.
+
+    Raises:
+        DatasetError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns = list(reader.fieldnames or [])
+            # A record may span lines and blank lines are none, so that the reader alone can count.
+            return columns, [(f"{path}, line {reader.line_num}", row) for row in reader]
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+    except (OSError, csv.Error) as error:
+        raise DatasetError(f"{path}: the table cannot be read: {error}") from error
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError) -> DatasetError:
+    """The error of a text file in another encoding."""
+    byte = error.object[error.start]
+    return DatasetError(
+        f"{path}: the table cannot be read: byte {error.start} is {byte:#04x}, which is not UTF-8. "
+        f"Save the file as UTF-8"
+    )
+
+
+def number(cell: Any, where: str) -> float:
+    """A cell as a finite number.
+
+    Raises:
+        DatasetError: it is none; the message opens with ``where``.
+    """
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise DatasetError(f"{where}: the score is {cell!r}, not a number")
+    return value
+
+
+def part(cell: object, where: str) -> str:
+    """The part of an official split that a cell names: ``"train"``, ``"val"`` or ``"test"``.
+
+    Raises:
+        DatasetError: it names none.
+    """
+    try:
+        return _PARTS[str(cell or "").strip().lower()]
+    except KeyError:
+        raise DatasetError(
+            f"{where}: the part of the split is {cell!r}: one of {', '.join(_PARTS)} is expected"
+        ) from None
+
+
+def refuse_repeats(source: object, pictures: Sequence[Path]) -> None:
+    """Refuse a picture that is listed twice.
+
+    Raises:
+        DatasetError: one is; the message opens with ``source``.
+    """
+    rows: dict[Path, int] = {}
+    for row, picture in enumerate(pictures, start=1):
+        if (first := rows.setdefault(picture, row)) != row:
+            raise DatasetError(
+                f"{source}: {picture} is listed twice, in rows {first} and {row}. "
+                f"Keep one row for each picture"
+            )
+
+
+def _text(cell: str | None, where: str) -> str:
+    if not cell:
+        raise DatasetError(f"{where}: the row has no reference; fill it in or drop the column")
+    return cell
+
+
+def _optional(
+    columns: list[str],
+    rows: list[tuple[str, Row]],
+    usual: tuple[str, ...],
+    convert: Callable[[str | None, str], str],
+) -> tuple[str, ...] | None:
+    """The values of the first of the usual columns that is there, or None."""
+    for name in usual:
+        if name in columns:
+            return tuple(convert(row[name], where) for where, row in rows)
+    return None
 
 
 def _column(
@@ -113,13 +235,3 @@ def _column(
         f"{path}: no column of {what} named {asked or ' or '.join(usual)}; "
         f"it has {', '.join(columns) or 'no header'}. Name it with {option}"
     )
-
-
-def _number(text: str | None, where: str) -> float:
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DatasetError(f"{where}: the score is {text!r}, not a number")
-    return value

@@ -67,6 +67,15 @@ class Backbone(nn.Module):
         return [(m.shape[1], m.shape[2], m.shape[3]) for m in maps]
 
 
+def stages_of(name: str) -> list[int]:
+    """The stages of a timm backbone by their numbers.
+
+    Raises:
+        ConfigError: timm has no such backbone, or it gives fewer than two.
+    """
+    return list(_stage_positions(name))
+
+
 def _stage_positions(name: str) -> dict[int, int]:
     """Stage number -> index in timm's feature list."""
     with torch.device("meta"):

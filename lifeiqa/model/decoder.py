@@ -64,12 +64,17 @@ class Attention(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, tokens: Tensor, memory: Tensor) -> Tensor:
+    def weights(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        """``(B, heads, N, M)``: how each query spreads over the memory; sums to 1 over M."""
         query = self._split(self.query(tokens))  # (B, heads, N, D / heads)
         key = self._split(self.key(memory))  # (B, heads, M, D / heads)
-        value = self._split(self.value(memory))  # (B, heads, M, D / heads)
         scale = query.shape[-1] ** -0.5
-        weights = ((query * scale) @ key.transpose(-1, -2)).softmax(-1)  # (B, heads, N, M)
+        weights: Tensor = ((query * scale) @ key.transpose(-1, -2)).softmax(-1)
+        return weights  # (B, heads, N, M)
+
+    def forward(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        weights = self.weights(tokens, memory)  # (B, heads, N, M)
+        value = self._split(self.value(memory))  # (B, heads, M, D / heads)
         mixed: Tensor = self.out((weights @ value).transpose(1, 2).flatten(2))
         return mixed  # (B, N, D)
 

@@ -1,15 +1,14 @@
-"""Training losses, equations (13) to (15), (27) and (28)."""
+"""Training losses, equations (13) to (15) and (27), and others that a recipe may add.
+
+Equation (28), their weighted sum, is `lifeiqa.training.objective`.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from lifeiqa.model.moe import Routing
-
-BALANCE_WEIGHT = 0.01
-"""lambda_1 of equation (28)."""
-Z_WEIGHT = 0.001
-"""lambda_2 of equation (28)."""
 
 
 def load_balance_loss(routing: Routing) -> Tensor:
@@ -34,10 +33,36 @@ def score_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return (predicted - target).abs().mean()
 
 
-def total_loss(predicted: Tensor, target: Tensor, routing: Routing | None) -> Tensor:
-    """Equation (28): ``L_main + 0.01 L_aux + 0.001 L_z``; the score alone where nothing routes."""
-    loss = score_loss(predicted, target)
-    if routing is None:
-        return loss
-    balance = BALANCE_WEIGHT * load_balance_loss(routing)
-    return loss + balance + Z_WEIGHT * router_z_loss(routing)
+def smooth_score_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """What the published code takes for equation (27): quadratic below a difference of 1."""
+    return F.smooth_l1_loss(predicted, target)
+
+
+def ranking_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean over the pairs of a batch of how far their difference falls short of the true one.
+
+    With ``t`` the target and ``p`` the prediction, ``mean over t_i > t_j of
+    max(0, (t_i - t_j) - (p_i - p_j))``: a pair in the right order and far enough apart costs
+    nothing. 0 where all targets are equal.
+    """
+    wanted = target[:, None] - target[None, :]  # (B, B)
+    given = predicted[:, None] - predicted[None, :]  # (B, B)
+    pairs = wanted > 0
+    shortfall = (wanted - given).relu() * pairs
+    return shortfall.sum() / pairs.sum().clamp(min=1)
+
+
+def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """``(1 - PLCC) / 2`` of ``(B,)`` scores, in 0..1; 1/2 where either side is constant."""
+    x, y = predicted - predicted.mean(), target - target.mean()
+    scale = (x.square().sum() * y.square().sum()).clamp(min=1e-12).sqrt()
+    return (1 - (x * y).sum() / scale) / 2
+
+
+def order_loss(milder: Tensor, stronger: Tensor, margin: float = 0.02) -> Tensor:
+    """Two strengths of one distortion, ``(T,)`` scores each: the stronger is to score lower.
+
+    ``mean max(0, margin - (milder - stronger))``, in units of the network's output, whose range of
+    1 is that of the labels; higher is better.
+    """
+    return (margin - (milder - stronger)).relu().mean()

@@ -1,20 +1,26 @@
-"""Crops for training, and the cached features of a frozen backbone."""
+"""The cached features of a frozen backbone."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lifeiqa.config import Preprocessing
-from lifeiqa.crops import crops_from_pixels
-from lifeiqa.data.table import Table
-from lifeiqa.image import Pixels, decode
+from lifeiqa.errors import DatasetError
+from lifeiqa.files import atomic_write
 from lifeiqa.model.network import Features, ScoringModel
+from lifeiqa.training.crops import Feed
+
+_CROPS = 8
+"""Crops of a pass: enough to keep a CPU busy, and few enough for its caches."""
 
 
 class CachedFeatures(NamedTuple):
@@ -39,44 +45,88 @@ class CachedFeatures(NamedTuple):
         return Features(self.query[pictures].flatten(0, 1).float(), memory)
 
 
-def random_crops(
-    pixels: Pixels, preprocessing: Preprocessing, size: int, count: int, seed: int
-) -> Pixels:
-    """``count`` crops at places drawn from ``seed``; every other one is mirrored."""
-    plan = dataclasses.replace(preprocessing, crops=f"random:{count}:{seed}")
-    crops = crops_from_pixels(pixels, plan, size)
-    flip = slice(seed % 2, None, 2)
-    crops[flip] = crops[flip, :, ::-1].copy()
-    return crops
+def joined(parts: list[Features]) -> Features:
+    """The crops of several batches as one."""
+    memories = [part.memory for part in parts if part.memory is not None]
+    query = torch.cat([part.query for part in parts])
+    return Features(query, torch.cat(memories) if memories else None)
 
 
-def crops_of(table: Table, preprocessing: Preprocessing, size: int) -> Iterator[Pixels]:
-    """The crops of each picture by the model's own plan, ``(crops, S, S, 3)``."""
-    for path in table.paths:
-        yield crops_from_pixels(decode(path), preprocessing, size)
+class Cache:
+    """Features of one backbone, kept in a folder when there is one, so that runs can share them.
 
+    A file is named by a digest of all that its features depend on: the weights of the backbone,
+    its stages and the grid, how pictures are cut, and the name, size and time of each picture.
 
-def training_crops_of(
-    table: Table, preprocessing: Preprocessing, size: int, count: int, seed: int
-) -> Iterator[Pixels]:
-    """`random_crops` of each picture, a seed of its own for each."""
-    for index, path in enumerate(table.paths):
-        yield random_crops(decode(path), preprocessing, size, count, picture_seed(seed, index))
+    Args:
+        scoring: holds the network; its backbone is not to change afterwards.
+        folder: None computes anew.
+    """
 
+    def __init__(self, scoring: ScoringModel, folder: Path | None = None) -> None:
+        self.scoring, self.folder = scoring.eval(), folder
 
-def picture_seed(*numbers: int) -> int:
-    """One 32-bit seed from several numbers, well mixed, the same on every platform."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    def get(
+        self, feed: Feed, crops: Callable[[range], Iterator[Tensor]], plan: str
+    ) -> CachedFeatures:
+        """Features of the crops that ``crops`` gives for a range of rows; ``plan`` names them."""
+        rows = range(len(feed.table))
+        if self.folder is None:
+            return extract(self.scoring, crops(rows))
+        path = self.folder / f"{self._digest(feed, plan)}.safetensors"
+        if not path.is_file():
+            features = extract(self.scoring, crops(rows))
+            tensors = {k: v for k, v in features._asdict().items() if v is not None}
+            with atomic_write(path) as temporary:
+                save_file(tensors, temporary)
+        try:
+            stored = load_file(path)
+        except SafetensorError as error:
+            raise DatasetError(
+                f"{path}: cached features are damaged: {error}. Delete it"
+            ) from error
+        return CachedFeatures(stored["query"], stored.get("memory"))
+
+    def _digest(self, feed: Feed, plan: str) -> str:
+        config = self.scoring.network.config
+        digest = hashlib.sha256()
+        for name, tensor in self.scoring.network.backbone.state_dict().items():
+            digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+        stages = [config.backbone_name, config.query_stage, config.memory_stage, config.memory_grid]
+        files = [
+            (path.name, (s := path.stat()).st_size, s.st_mtime_ns) for path in feed.table.paths
+        ]
+        fed = dataclasses.asdict(feed.preprocessing)
+        digest.update(json.dumps([stages, feed.size, fed, plan, files]).encode())
+        return digest.hexdigest()[:32]
 
 
 @torch.inference_mode()
-def cache_features(model: ScoringModel, pictures: Iterator[Pixels]) -> CachedFeatures:
-    """Run the backbone once over the crops of every picture."""
-    model.eval()
-    queries, memories = [], []
-    for crops in pictures:
-        features = model.network.extract(model.normalise(torch.from_numpy(crops)))
-        queries.append(features.query.half())
+def extract(scoring: ScoringModel, pictures: Iterator[Tensor]) -> CachedFeatures:
+    """Run the backbone once over the crops of every picture, ``(crops, S, S, 3)`` each."""
+    device = scoring.input_scale.device
+    queries: list[Tensor] = []
+    memories: list[Tensor] = []
+    waiting: list[Tensor] = []
+    crops = 0
+
+    def flush() -> None:
+        features = scoring.network.extract(scoring.normalise(torch.cat(waiting).to(device)))
+        queries.append(features.query.half().cpu())
         if features.memory is not None:
-            memories.append(features.memory.half())
-    return CachedFeatures(torch.stack(queries), torch.stack(memories) if memories else None)
+            memories.append(features.memory.half().cpu())
+        waiting.clear()
+
+    for picture in pictures:
+        crops = len(picture)
+        waiting.append(picture)
+        if len(waiting) * crops >= _CROPS:
+            flush()
+    if waiting:
+        flush()
+    query = torch.cat(queries)  # (n * crops, C_q)
+    query = query.view(-1, crops, *query.shape[1:])  # (n, crops, C_q)
+    if not memories:
+        return CachedFeatures(query, None)
+    memory = torch.cat(memories)  # (n * crops, M, C_m)
+    return CachedFeatures(query, memory.view(-1, crops, *memory.shape[1:]))

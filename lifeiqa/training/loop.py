@@ -1,11 +1,8 @@
-"""The training loop; it keeps the one checkpoint that validation likes best, and settles it.
-
-The honest protocol: the validation table alone chooses the checkpoint, by its fixed crops.
-"""
+"""The training loop; it keeps the one checkpoint that validation likes best, and settles it."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -13,46 +10,58 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from accelerate import Accelerator
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
 
-from lifeiqa.config import ModelConfig, Preprocessing
-from lifeiqa.errors import TrainingError
-from lifeiqa.files import atomic_write
-from lifeiqa.manifest import Manifest
+from lifeiqa.config import Preprocessing
+from lifeiqa.errors import ConfigError, TrainingError
+from lifeiqa.files import sha256_of
+from lifeiqa.manifest import Manifest, Parent
 from lifeiqa.metrics import plcc, srocc
 from lifeiqa.model.checkpoint import load_checkpoint, save_checkpoint
-from lifeiqa.model.losses import total_loss
-from lifeiqa.model.network import LifeIQA
+from lifeiqa.model.network import Features, LifeIQA, Prediction, ScoringModel
 from lifeiqa.model.pretrained import load_pretrained
 from lifeiqa.model.rounding import settle
-from lifeiqa.training.phases import Phase, Task, frozen_phase, joint_phase, refine_phase, validate
-from lifeiqa.training.recipe import Recipe
+from lifeiqa.training.crops import Feed, seed_of
+from lifeiqa.training.objective import total_loss
+from lifeiqa.training.optimise import optimizer_of, rate, unfreeze
+from lifeiqa.training.recipe import Phase
+from lifeiqa.training.record import RunFolder
+from lifeiqa.training.settings import Settings
+from lifeiqa.training.task import PROTOCOLS, Task
+from lifeiqa.training.work import Work, validate, work_of
 
 Report = Callable[[str], None]
 
 
 def train(
-    config: ModelConfig,
+    settings: Settings,
     task: Task,
-    recipe: Recipe,
     out: Path,
     *,
     weights: str | None = None,
+    start: Path | None = None,
     resume: bool = False,
+    workers: int = 0,
+    cache: Path | None = None,
     report: Report = print,
 ) -> Manifest:
     """Train a network and keep its best checkpoint as ``out/NAME.safetensors``.
 
-    ``out/metrics.jsonl`` holds a line for each epoch, ``out/last.pt`` what `resume` needs.
+    Under torchrun every process calls this, and each works on its share of every batch. The load
+    balance, ranking and correlation losses are then those of a share.
 
     Args:
-        config: the network.
+        settings: the network, how it is fed, how it learns.
         task: pictures and labels.
-        recipe: how long, how fast.
-        out: folder of the run; made when missing.
+        out: folder of the run, see `lifeiqa.training.record`.
         weights: pretrained weights of the backbone, see `lifeiqa.model.pretrained`.
+        start: a checkpoint of the same network to go on from; it then needs no ``weights``.
         resume: go on after the last finished epoch of an earlier run in ``out``.
+        workers: processes that decode pictures for each process that trains.
+        cache: folder that keeps the features of frozen backbones for other runs.
         report: takes one line of text at a time.
 
     Returns:
@@ -61,152 +70,231 @@ def train(
     Raises:
         TrainingError: the loss is no longer a number, and the best checkpoint so far is kept; or
             there is a run in ``out`` already, or none to resume.
-        LifeIQAError: pictures or weights cannot be read.
+        LifeIQAError: settings do not fit each other, or pictures or weights cannot be read.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    recipe = settings.training
+    labels = dataclasses.replace(task.labels, normalised=recipe.normalise)
+    task = dataclasses.replace(task, labels=labels)
+    # Processes on a CPU find each other when they are told that it is one, and only then.
+    accelerator = Accelerator(
+        mixed_precision=recipe.autocast, cpu=not torch.accelerator.is_available()
+    )
+    if not accelerator.is_main_process:
+        report = _silent
+    shared = {"batch_size": recipe.batch_size}
+    shared |= {f"{phase.name}.twins": phase.twins for phase in recipe.phases}
+    for name, crops in shared.items():
+        if crops % accelerator.num_processes:
+            raise ConfigError(
+                f"{name} {crops} cannot be shared by {accelerator.num_processes} processes: "
+                f"take a multiple"
+            )
     torch.manual_seed(recipe.seed)
+    network, origin, parents = _network(settings, weights, start)
     # Convolutions run up to twice as fast on a CPU in this layout. Every phase has it, so that a
     # resumed run rounds as an unbroken one does.
-    network = LifeIQA(config).to(memory_format=torch.channels_last)
-    origin = load_pretrained(network.backbone, config, weights)
-    preprocessing = Preprocessing(
-        mean=network.backbone.mean,
-        std=network.backbone.std,
-        short_side=task.short_side,
-        crops=task.crops,
-    )
-    report(f"backbone weights: {origin}; {len(task.train)} pictures, {len(task.val)} to validate")
-    run = _Run(network, task, preprocessing, recipe, out, origin, report)
+    network = network.to(accelerator.device).to(memory_format=torch.channels_last)
+    for phase in recipe.phases:
+        unfreeze(network, phase)  # names that do not fit are found before an epoch is spent
+    folder = RunFolder(out, writes=accelerator.is_main_process)
+    run = _Run(settings, task, network, accelerator, folder, report, origin, parents)
     if resume:
         run.restore()
-    elif run.resumable.exists():
-        raise TrainingError(f"{out} holds a run already: add --resume, or choose another folder")
-    for name, epochs, make in (
-        ("frozen", recipe.frozen_epochs, frozen_phase),
-        ("joint", recipe.epochs, joint_phase),
-        ("refine", recipe.refine_epochs, refine_phase),
-    ):
-        if run.done.get(name, 0) >= epochs:
-            continue
-        if name == "refine" and name not in run.done and network.head.router is not None:
-            network.head.router.sharpen(recipe.sharpen)
-        run.fit(make(network, task, preprocessing, recipe))
-    return run.settle()
+    else:
+        folder.begin(settings.to_toml())
+    folder.environment(device=str(accelerator.device), processes=accelerator.num_processes)
+    report(f"backbone weights: {origin}; {len(task.train)} pictures, {len(task.val)} to validate")
+    try:
+        for index, phase in enumerate(recipe.phases):
+            if run.done.get(phase.name, 0) < phase.epochs:
+                seed = seed_of(recipe.seed, index)
+                if not run.done.get(phase.name) and network.head.router is not None:
+                    network.head.router.sharpen(phase.sharpen)
+                optimizer = optimizer_of(network, recipe, phase)
+                work = work_of(
+                    network, task, run.preprocessing, recipe, phase, accelerator,
+                    workers=workers, cache=cache, seed=seed,
+                )  # fmt: skip
+                run.fit(phase, work, optimizer, seed)
+        return run.settle(workers)
+    finally:
+        folder.close()
+
+
+def _network(
+    settings: Settings, weights: str | None, start: Path | None
+) -> tuple[LifeIQA, str, tuple[Parent, ...]]:
+    """The network to begin with, where its weights come from, and the file they came from."""
+    if start is None:
+        network = LifeIQA(settings.model)
+        return network, load_pretrained(network.backbone, settings.model, weights), ()
+    network, _ = load_checkpoint(start)
+    if network.config != settings.model:
+        ours, theirs = settings.model.to_dict(), network.config.to_dict()
+        changed = [f"{k} {theirs[k]} -> {ours[k]}" for k in ours if ours[k] != theirs[k]]
+        raise ConfigError(f"{start} holds another network: {', '.join(changed)}")
+    return network, start.name, (Parent(file=start.name, sha256=sha256_of(start)),)
+
+
+class _Learner(nn.Module):
+    """One way into the network for images and for cached features: what is distributed."""
+
+    def __init__(self, network: LifeIQA) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor | Features) -> Prediction:
+        if isinstance(inputs, Features):
+            return self.network.decode(inputs)
+        prediction: Prediction = self.network(inputs)
+        return prediction
 
 
 class _Run:
-    """State of one run: the network, the average of its weights, and the best epoch so far."""
+    """State of one run: the network, the average of its weights, and the epochs so far."""
 
     def __init__(
         self,
-        network: LifeIQA,
+        settings: Settings,
         task: Task,
-        preprocessing: Preprocessing,
-        recipe: Recipe,
-        out: Path,
-        origin: str,
+        network: LifeIQA,
+        accelerator: Accelerator,
+        folder: RunFolder,
         report: Report,
+        origin: str,
+        parents: tuple[Parent, ...],
     ) -> None:
-        self.network, self.task, self.recipe = network, task, recipe
-        self.preprocessing, self.out, self.origin, self.report = preprocessing, out, origin, report
-        self.resumable = out / "last.pt"
-        self.best: dict[str, Any] = {"val_srocc": -math.inf}
+        self.settings, self.task, self.network = settings, task, network
+        self.accelerator, self.folder, self.report = accelerator, folder, report
+        self.origin, self.parents = origin, parents
+        self.preprocessing = Preprocessing(
+            mean=network.backbone.mean,
+            std=network.backbone.std,
+            short_side=settings.pictures.short_side,
+            crops=settings.pictures.crops,
+        )
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Any] = {}
         self.done: dict[str, int] = {}
         self.restored: dict[str, Any] | None = None
 
-    def fit(self, phase: Phase) -> None:
-        recipe, start = self.recipe, self.done.get(phase.name, 0)
-        optimizer = torch.optim.AdamW(phase.groups)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, _warmup_cosine(phase.epochs * phase.steps, recipe.warmup)
-        )
+    def fit(self, phase: Phase, work: Work, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        """The epochs of a phase that are not done yet."""
+        first = self.done.get(phase.name, 0)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate(phase, work.steps))
         # A decay of 0 makes the average the latest weights.
-        decay: Any = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+        decay: Any = get_ema_multi_avg_fn(self.settings.training.ema)  # type: ignore[no-untyped-call]
         average = AveragedModel(self.network, multi_avg_fn=decay)
+        learner, optimizer = self.accelerator.prepare(_Learner(self.network), optimizer)
         state: dict[str, Any] = {"average": average, "optimizer": optimizer, "schedule": schedule}
-        if self.restored is not None and start:
+        if self.restored is not None and first:
             for name, part in state.items():
                 part.load_state_dict(self.restored[name])
-        for epoch in range(start, phase.epochs):
+        for epoch in range(first, phase.epochs):
             begun = time.monotonic()
-            loss = self.train_epoch(phase, epoch, average, optimizer, schedule)
+            # What dropout draws; a resumed run draws what an unbroken one would have drawn.
+            torch.manual_seed(seed_of(seed, epoch, self.accelerator.process_index))
+            loss = self.epoch(phase, work, epoch, learner, average, optimizer, schedule)
             judged = average.module
             assert isinstance(judged, LifeIQA)
-            self.judge(phase, epoch, judged, loss, time.monotonic() - begun)
+            self.judge(phase, work, epoch, judged.eval(), loss, time.monotonic() - begun)
             self.done[phase.name] = epoch + 1
             if epoch + 1 == phase.epochs:
                 # What was judged goes on into the next phase.
                 self.network.load_state_dict(judged.state_dict())
             self.save({name: part.state_dict() for name, part in state.items()})
+        self.accelerator.free_memory()
 
-    def train_epoch(
+    def epoch(
         self,
         phase: Phase,
+        work: Work,
         epoch: int,
+        learner: nn.Module,
         average: AveragedModel,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
     ) -> float:
         """One epoch; returns its mean loss."""
-        parameters = [p for group in phase.groups for p in group["params"]]
+        recipe, parameters = (
+            self.settings.training,
+            [p for group in optimizer.param_groups for p in group["params"]],
+        )
         self.network.train()
         # Batch statistics of a small batch are worse than those of ImageNet.
         self.network.backbone.eval()
         total = 0.0
-        for inputs, targets in phase.batches(epoch):
-            prediction = phase.predict(self.network, inputs)
-            loss = total_loss(prediction.score, targets, prediction.routing)
+        bar = tqdm(
+            work.batches(epoch),
+            desc=f"{phase.name} {epoch + 1}/{phase.epochs}",
+            total=work.steps,
+            leave=False,
+            disable=None if self.accelerator.is_main_process else True,  # None: on a terminal
+        )
+        for step, (inputs, targets) in enumerate(bar, 1):
+            higher = self.task.labels.direction == "higher"
+            with self.accelerator.autocast():
+                prediction = learner(inputs)
+            loss = total_loss(prediction, targets, recipe, higher_is_better=higher)
             if not torch.isfinite(loss):
+                kept = f"; {self.folder.best} holds the best epoch so far" if self.best else ""
                 raise TrainingError(
-                    f"the loss became {loss.item()} in epoch {epoch + 1} of phase {phase.name}; "
-                    f"the best checkpoint so far stays in {self.out}. Lower the learning rate"
+                    f"the loss became {loss.item()} in epoch {epoch + 1} of phase {phase.name}"
+                    f"{kept}. Lower the learning rate"
                 )
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
+            self.accelerator.backward(loss)
+            if recipe.clip:
+                self.accelerator.clip_grad_norm_(parameters, recipe.clip)
             optimizer.step()
             schedule.step()
             average.update_parameters(self.network)
             total += loss.item()
-        return total / phase.steps
+            bar.set_postfix(loss=f"{total / step:.4f}", refresh=False)
+        mean = self.accelerator.reduce(torch.tensor(total / work.steps), "mean")
+        return float(mean)
 
     @torch.no_grad()
     def judge(
-        self, phase: Phase, epoch: int, network: LifeIQA, loss: float, seconds: float
+        self, phase: Phase, work: Work, epoch: int, network: LifeIQA, loss: float, seconds: float
     ) -> None:
-        """Validate, log, and keep the checkpoint when it is the best so far."""
-        scores = phase.validate(network.eval())
-        row: dict[str, Any] = {
-            "phase": phase.name,
-            "epoch": epoch + 1,
-            "loss": round(loss, 6),
-            **self.agreement(scores),
-        }
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        """Validate, and keep the checkpoint when it is the best so far."""
+        figures = self.agreement(work.validate(network))
+        row = {"phase": phase.name, "epoch": epoch + 1, "loss": round(loss, 6), **figures}
+        self.rows.append(row)
         self.report(
             f"{phase.name} {epoch + 1}/{phase.epochs}  loss {loss:.4f}  "
             f"val SROCC {row['val_srocc']:.4f}  PLCC {row['val_plcc']:.4f}  {seconds:.0f} s"
         )
-        if row["val_srocc"] > self.best["val_srocc"]:
+        # Constant predictions have no rank correlation; any other epoch is better than they.
+        if not self.best or _rank(row) > _rank(self.best):
             self.best = row
-            save_checkpoint(self.checkpoint, network, self.manifest(row))
+            if self.folder.writes:
+                save_checkpoint(self.folder.best, network, self.manifest(row))
 
-    def settle(self) -> Manifest:
+    def settle(self, workers: int) -> Manifest:
         """Round the chosen checkpoint's weights to float16 values and judge it once more.
 
         The figures in its manifest are then those of the very weights that are released, and a
         half-precision export loses none of them.
         """
-        network, _ = load_checkpoint(self.checkpoint)
+        self.accelerator.wait_for_everyone()
+        network, _ = load_checkpoint(self.folder.best)
         settle(network)
-        chosen = self.best | self.agreement(validate(network, self.task, self.preprocessing))
+        network = network.to(self.accelerator.device).to(memory_format=torch.channels_last)
+        scoring = ScoringModel(network, self.preprocessing, self.task.labels)
+        scoring = scoring.to(self.accelerator.device).eval()
+        held = Feed(self.task.val, self.preprocessing, network.config.crop_size, workers)
+        chosen = self.best | self.agreement(validate(network, scoring, held, self.accelerator))
         self.report(
             f"settled {chosen['phase']} {chosen['epoch']}: val SROCC {chosen['val_srocc']:.4f}, "
             f"PLCC {chosen['val_plcc']:.4f}"
         )
         manifest = self.manifest(chosen)
-        save_checkpoint(self.checkpoint, network, manifest)
+        if self.folder.writes:
+            path = self.folder.folder / f"{self.task.name}.safetensors"
+            save_checkpoint(path, network.cpu(), manifest)
+        self.accelerator.wait_for_everyone()
         return manifest
 
     def agreement(self, scores: list[float]) -> dict[str, float]:
@@ -214,52 +302,52 @@ class _Run:
         target = self.task.val.scores
         return {"val_srocc": srocc(scores, target), "val_plcc": plcc(scores, target)}
 
-    @property
-    def checkpoint(self) -> Path:
-        """The checkpoint that validation likes best so far."""
-        return self.out / f"{self.task.name}.safetensors"
-
     def manifest(self, row: dict[str, Any]) -> Manifest:
         """The manifest of the checkpoint of one epoch."""
+        settings = self.settings.to_dict()
         return Manifest(
             name=self.task.name,
             kind="checkpoint",
             config=self.network.config,
             preprocessing=self.preprocessing,
             labels=self.task.labels,
+            parents=self.parents,
             training={
                 "backbone_weights": self.origin,
                 "train": {"name": self.task.train.name, "pictures": len(self.task.train)},
                 "val": {"name": self.task.val.name, "pictures": len(self.task.val)},
-                "protocol": "honest: the checkpoint was chosen on val",
+                "protocol": PROTOCOLS[self.task.protocol],
                 "chosen": row,
-                "recipe": self.recipe.to_dict(),
+                "recipe": settings["training"] | {"phases": settings["phases"]},
             },
             tools={"torch": torch.__version__},
         )
 
     def save(self, state: dict[str, Any]) -> None:
-        """What `restore` needs, whole or not at all."""
-        state |= {"network": self.network.state_dict(), "best": self.best, "done": self.done}
-        with atomic_write(self.resumable) as temporary:
-            torch.save(state, temporary)
+        """What `restore` needs; then the log, so that an epoch that is logged is not lost."""
+        state |= {
+            "network": self.network.state_dict(),
+            "best": self.best,
+            "done": self.done,
+            "rows": self.rows,
+        }
+        self.folder.save(state)
+        self.folder.log(self.rows)
+        self.accelerator.wait_for_everyone()
 
     def restore(self) -> None:
         """Go back to where the last finished epoch ended."""
-        if not self.resumable.is_file():
-            raise TrainingError(f"{self.resumable}: there is no run to resume; leave out --resume")
-        self.restored = torch.load(self.resumable, weights_only=True)
+        self.restored = self.folder.resume(self.settings.to_toml())
         self.network.load_state_dict(self.restored["network"])
         self.best, self.done = self.restored["best"], self.restored["done"]
+        self.rows = self.restored["rows"]
+        self.folder.log(self.rows)
         self.report(f"resumed after {self.done}")
 
 
-def _warmup_cosine(steps: int, warmup: float) -> Callable[[int], float]:
-    rise = max(1, round(steps * warmup))
+def _silent(line: str) -> None:
+    """One process speaks for all."""
 
-    def factor(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
-    return factor
+def _rank(row: dict[str, Any]) -> float:
+    return -math.inf if math.isnan(row["val_srocc"]) else row["val_srocc"]

@@ -1,75 +1,159 @@
-"""The settings of a training run."""
+"""The settings of a training run: what is minimised, by what, in which phases."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, get_args
 
 from lifeiqa.errors import ConfigError
+
+Optimizer = Literal["adam", "adamw"]
+Schedule = Literal["cosine", "step", "constant"]
+Autocast = Literal["no", "fp16", "bf16"]
+MainLoss = Literal["l1", "smooth_l1"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of epochs in which one set of parameters learns.
+
+    The decoder and the head learn in every phase. Where the backbone does not, it runs once over
+    a few crops of each picture, and the epochs run on its cached features.
+
+    Attributes:
+        name: for the log, and for changing a value: ``--set joint.epochs=3``.
+        epochs: how many.
+        lr: peak learning rate of decoder and head.
+        backbone_lr: peak learning rate of the backbone; None means `lr`.
+        unfreeze: modules of the backbone that learn, by their dotted names in timm; ``"all"``
+            means every one, and nothing means none. Phases that name more and more of them are
+            staged unfreezing.
+        crops: random crops of each picture: taken anew in every epoch, or cached once where the
+            backbone is frozen, and then an epoch sees one of them.
+        twins: crops of a step that also come at two strengths of one distortion, whose scores are
+            to keep that order.
+        warmup: epochs over which the learning rate rises from 0.
+        schedule: how it falls afterwards: to 0 by a half cosine, by steps, or not.
+        step_every: epochs between two steps.
+        step_factor: what a step multiplies the learning rate by.
+        sharpen: factor on the router's logits at the beginning. The last expert that a token uses
+            then weighs less, and so does a near-tie that another arithmetic decides otherwise.
+    """
+
+    name: str
+    epochs: int
+    lr: float
+    backbone_lr: float | None = None
+    unfreeze: tuple[str, ...] = ()
+    crops: int = 1
+    twins: int = 0
+    warmup: float = 0.0
+    schedule: Schedule = "cosine"
+    step_every: int = 10
+    step_factor: float = 0.1
+    sharpen: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unfreeze", tuple(self.unfreeze))
+        where = f"phase {self.name}: "
+        if not self.name.replace("-", "").replace("_", "").isalnum():
+            raise ConfigError(f"a phase is named {self.name!r}: letters, digits, - and _ are taken")
+        _at_least(self, ("epochs", "warmup", "twins"), 0, where)
+        _at_least(self, ("crops", "step_every"), 1, where)
+        _above_zero(self, ("lr", "step_factor", "sharpen"), where)
+        if self.backbone_lr is not None:
+            _above_zero(self, ("backbone_lr",), where)
+        if self.warmup > self.epochs:
+            raise ConfigError(f"{where}warmup is {self.warmup} epochs of {self.epochs}")
+        _choice(self, "schedule", Schedule, where)
+
+    @property
+    def cached(self) -> bool:
+        """Whether it runs on cached features of a frozen backbone."""
+        return not self.unfreeze
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Three phases: the decoder on cached features of a frozen backbone, everything together, and
-    the decoder once more on cached features of the backbone as it then is.
+    """How a network learns; equation numbers are the paper's.
 
     Attributes:
-        seed: of every random draw: weights, order, crops, dropout.
-        frozen_epochs: epochs of the first phase.
-        frozen_lr: peak learning rate of the first phase.
-        frozen_crops: random crops a picture whose features are cached in the first and the last
-            phase; every other is mirrored.
-        epochs: epochs of the second phase; 0 leaves the backbone as it came.
-        lr: peak learning rate of the decoder in the second phase.
-        backbone_lr: peak learning rate of the backbone in the second phase.
-        frozen_layers: parameters of the backbone whose names begin with one of these never
-            change. Early layers cost most of a backward pass and hold little about quality.
-        refine_epochs: epochs of the last phase; 0 leaves it out.
-        refine_lr: its peak learning rate.
-        sharpen: factor on the router's logits at its beginning. The last expert that a token uses
-            then weighs less, and so does a near-tie that another arithmetic decides otherwise.
-        batch_size: crops a step; a step sees one crop of each of its pictures.
-        weight_decay: of AdamW, on tensors of two or more dimensions.
-        clip: largest gradient norm.
-        warmup: share of each phase over which the learning rate rises; it then falls to 0 by a
-            cosine.
-        ema: decay of the moving average of weights that is evaluated and kept; 0 keeps the last.
+        phases: in order.
+        seed: of weights, order, crops and dropout.
+        batch_size: crops a step, over all processes together.
+        optimizer: Adam as in the paper, or AdamW as in the published code.
+        weight_decay: on tensors of two or more dimensions.
+        clip: largest gradient norm; 0 does not clip.
+        ema: decay of the moving average of weights that is judged and kept; 0 keeps the last.
+        autocast: half-precision arithmetic of the forward pass; the router stays in float32.
+        loss: on the score, equation (27) or the published code's.
+        rank: weight of the ranking loss among the pictures of a batch.
+        correlation: weight of (1 - PLCC) / 2 over a batch.
+        balance: weight of the load balance loss, lambda_1 of equation (28).
+        z: weight of the router's z-loss, lambda_2 of equation (28).
+        sense: weight of the ranking loss on a phase's twins.
+        normalise: learn 0..1 of the label range; otherwise labels in their own units, as the
+            published code does, which changes what every loss but the correlation weighs.
+        flip: mirror every other crop.
     """
 
+    phases: tuple[Phase, ...]
     seed: int = 0
-    frozen_epochs: int = 12
-    frozen_lr: float = 1e-3
-    frozen_crops: int = 8
-    epochs: int = 0
-    lr: float = 3e-4
-    backbone_lr: float = 1e-4
-    frozen_layers: tuple[str, ...] = ()
-    refine_epochs: int = 0
-    refine_lr: float = 3e-4
-    sharpen: float = 1.0
     batch_size: int = 32
+    optimizer: Optimizer = "adamw"
     weight_decay: float = 0.05
     clip: float = 5.0
-    warmup: float = 0.1
     ema: float = 0.99
+    autocast: Autocast = "no"
+    loss: MainLoss = "l1"
+    rank: float = 0.0
+    correlation: float = 0.0
+    balance: float = 0.01
+    z: float = 0.001
+    sense: float = 1.0
+    normalise: bool = True
+    flip: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "frozen_layers", tuple(self.frozen_layers))
-        for name in ("frozen_epochs", "epochs", "refine_epochs", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: 0 or more is expected")
-        if self.frozen_epochs + self.epochs == 0:
-            raise ConfigError("frozen_epochs and epochs are both 0: nothing would be trained")
-        rates = ("frozen_lr", "lr", "backbone_lr", "refine_lr")
-        for name in (*rates, "sharpen", "clip", "batch_size", "frozen_crops"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: more than 0 is expected")
-        if not 0 <= self.warmup < 1:
-            raise ConfigError(f"warmup is {self.warmup}: a share in [0, 1) is expected")
+        object.__setattr__(self, "phases", tuple(self.phases))
+        _at_least(self, ("seed", "weight_decay", "clip"), 0)
+        _at_least(self, ("rank", "correlation", "balance", "z", "sense"), 0)
+        _at_least(self, ("batch_size",), 1)
+        for name, kind in (("optimizer", Optimizer), ("autocast", Autocast), ("loss", MainLoss)):
+            _choice(self, name, kind)
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema is {self.ema}: a decay in [0, 1) is expected")
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"two phases have one name: {', '.join(names)}")
+        if not sum(phase.epochs for phase in self.phases):
+            raise ConfigError(
+                "no phase has an epoch: nothing would be trained. Name one: [phases.NAME]"
+            )
+        for phase in self.phases:
+            if phase.twins > self.batch_size:
+                raise ConfigError(
+                    f"phase {phase.name}: twins is {phase.twins}, a batch has {self.batch_size} "
+                    f"crops"
+                )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the record."""
-        return dataclasses.asdict(self) | {"frozen_layers": list(self.frozen_layers)}
+
+def _at_least(settings: object, names: tuple[str, ...], least: float, where: str = "") -> None:
+    for name in names:
+        if not getattr(settings, name) >= least:
+            value = getattr(settings, name)
+            raise ConfigError(f"{where}{name} is {value}: {least} or more is expected")
+
+
+def _above_zero(settings: object, names: tuple[str, ...], where: str = "") -> None:
+    for name in names:
+        if not getattr(settings, name) > 0:
+            value = getattr(settings, name)
+            raise ConfigError(f"{where}{name} is {value}: more than 0 is expected")
+
+
+def _choice(settings: object, name: str, kind: object, where: str = "") -> None:
+    value = getattr(settings, name)
+    if value not in get_args(kind):
+        choices = ", ".join(get_args(kind))
+        raise ConfigError(f"{where}{name} is {value!r}: choose one of {choices}")

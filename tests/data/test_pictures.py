@@ -1,10 +1,12 @@
+"""Pictures in folders, and the crops that parity is measured on."""
+
 import numpy as np
 import pytest
 
 from lifeiqa.config import Preprocessing
 from lifeiqa.crops import crops_from_pixels, with_plan
-from lifeiqa.data.distortions import DISTORTIONS, darken, flatten, noise
-from lifeiqa.data.pictures import parity_crops, pictures_in
+from lifeiqa.data.distortions import distort
+from lifeiqa.data.pictures import PARITY_DISTORTIONS, parity_crops, pictures_in
 from lifeiqa.errors import DatasetError, ImageError
 from lifeiqa.image import SUFFIXES
 from raster import encoded, picture
@@ -59,9 +61,9 @@ def test_parity_takes_the_middle_crop_of_each_picture(photographs):
 def test_parity_distorts_the_crop_of_each_picture_in_turn(photographs):
     crops = parity_crops(photographs, FIVE, 32, distort=True)
     pristine = parity_crops(photographs, FIVE, 32, distort=False)
-    expected = [distort(crop) for crop in pristine for distort in DISTORTIONS.values()]
+    expected = [distort(crop, *form) for crop in pristine for form in PARITY_DISTORTIONS]
     np.testing.assert_array_equal(crops, np.stack(expected))
-    np.testing.assert_array_equal(crops[:: len(DISTORTIONS)], pristine)
+    np.testing.assert_array_equal(crops[:: len(PARITY_DISTORTIONS)], pristine)
     np.testing.assert_array_equal(crops, parity_crops(photographs, FIVE, 32, distort=True))
 
 
@@ -69,27 +71,3 @@ def test_a_damaged_picture_is_refused_by_name(photographs):
     photographs[1].write_bytes(photographs[1].read_bytes()[:200])
     with pytest.raises(ImageError, match=r"b\.png"):
         parity_crops(photographs, FIVE, 32, distort=False)
-
-
-@pytest.mark.parametrize("name", DISTORTIONS)
-def test_a_distortion_keeps_the_shape_and_spares_its_input(name):
-    pixels = picture(40, 30)
-    distorted = DISTORTIONS[name](pixels)
-    assert (distorted.dtype, distorted.shape) == (np.uint8, (40, 30, 3))
-    np.testing.assert_array_equal(pixels, picture(40, 30))
-    np.testing.assert_array_equal(distorted, DISTORTIONS[name](pixels))
-    assert (distorted == pixels).all() == (name == "pristine")
-
-
-def test_darken_and_flatten_by_their_numbers():
-    greys = np.array([[[0, 100, 255]]], np.uint8)
-    assert darken(greys).tolist() == [[[0, 33, 85]]]
-    assert flatten(greys).tolist() == [[[96, 121, 159]]]
-
-
-def test_noise_has_its_standard_deviation_and_does_not_wrap():
-    grey = np.full((64, 64, 3), 128, np.uint8)
-    assert noise(grey).std() == pytest.approx(20, abs=1)
-    assert noise(grey).mean() == pytest.approx(128, abs=1)
-    assert noise(np.full_like(grey, 255)).min() > 128
-    assert noise(np.zeros_like(grey)).max() < 128

@@ -150,4 +150,98 @@ def test_a_table_that_is_not_utf8_is_refused(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_bytes(b"path,MOS\ncaf\xe9.png,1\n")
 
-    assert "cannot be read" in refusal(path)
+    message = refusal(path)
+
+    assert "cannot be read" in message
+    assert "byte 12 is 0xe9, which is not UTF-8" in message
+
+
+@pytest.mark.parametrize("column", ["ref_img_path", "ref_name", "ref_img", "reference"])
+def test_a_column_of_references_is_read(tmp_path, column):
+    path = table(tmp_path, f"path,MOS,{column}\na.png,1,I01.png\nb.png,2,I02.png\n")
+
+    assert read_table(path).references == ("I01.png", "I02.png")
+
+
+@pytest.mark.parametrize("column", ["dis_type", "distortion", "dist_type"])
+def test_a_column_of_distortions_is_read_and_may_have_gaps(tmp_path, column):
+    path = table(tmp_path, f"path,MOS,{column}\na.png,1,blur\nb.png,2,\n")
+
+    assert read_table(path).distortions == ("blur", "")
+
+
+@pytest.mark.parametrize("column", ["split", "set"])
+@pytest.mark.parametrize(
+    ("cell", "part"),
+    [
+        ("train", "train"),
+        ("training", "train"),
+        ("Training ", "train"),
+        ("val", "val"),
+        ("valid", "val"),
+        ("validation", "val"),
+        ("test", "test"),
+    ],
+)
+def test_a_column_of_an_official_split_is_read(tmp_path, column, cell, part):
+    path = table(tmp_path, f"path,MOS,{column}\na.png,1,{cell}\nb.png,2,test\n")
+
+    assert read_table(path).parts == (part, "test")
+
+
+@pytest.mark.parametrize("cell", ["holdout", "", "0"])
+def test_a_part_that_is_not_known_is_refused_with_its_line(tmp_path, cell):
+    path = table(tmp_path, f"path,MOS,split\na.png,1,train\nb.png,2,{cell}\n")
+
+    message = refusal(path)
+
+    assert "line 3" in message
+    assert repr(cell) in message
+    assert "validation" in message
+
+
+def test_a_row_without_its_reference_is_refused_with_its_line(tmp_path):
+    path = table(tmp_path, "path,MOS,ref_name\na.png,1,\n")
+
+    assert "line 2: the row has no reference" in refusal(path)
+
+
+def test_the_labels_of_the_public_collections_are_read(tmp_path):
+    path = table(tmp_path, "ref_name,dist_name,mos,std,split\nr.png,a.png,3.5,0.1,test\n")
+
+    read = read_table(path)
+
+    assert read.paths == (tmp_path / "a.png",)
+    assert (read.scores, read.references, read.parts) == ((3.5,), ("r.png",), ("test",))
+    assert read.distortions is None
+
+
+def test_a_table_of_paths_and_scores_has_no_other_columns(tmp_path):
+    read = read_table(table(tmp_path, "path,MOS,set_name\na.png,1,x\n"))
+
+    assert (read.references, read.distortions, read.parts) == (None, None, None)
+
+
+@pytest.mark.parametrize("score", ["1", "2"])
+def test_a_picture_that_is_listed_twice_is_refused_whatever_its_score(tmp_path, score):
+    path = table(tmp_path, f"path,MOS\na.png,1\nb.png,2\n./a.png,{score}\n")
+
+    message = refusal(path)
+
+    assert f"{tmp_path / 'a.png'} is listed twice, in rows 1 and 3" in message
+
+
+@pytest.mark.parametrize(
+    ("scores", "what"), [((1.0,), "1 pictures"), ((0.5,) * 3, "all 3 pictures is 0.5")]
+)
+def test_scores_that_rank_nothing_are_refused_where_they_are_to_be_learned(tmp_path, scores, what):
+    names = [f"{row}.png" for row in range(len(scores))]
+    rows = "".join(f"{name},{score}\n" for name, score in zip(names, scores, strict=True))
+    read = read_table(table(tmp_path, f"path,MOS\n{rows}", pictures=names))
+
+    with pytest.raises(DatasetError, match=what):
+        read.require_spread()
+
+
+def test_two_scores_are_spread(tmp_path):
+    read_table(table(tmp_path, "path,MOS\na.png,1\nb.png,2\n")).require_spread()

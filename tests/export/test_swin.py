@@ -5,7 +5,8 @@ import torch
 from PIL import Image
 
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
-from lifeiqa.data.distortions import DISTORTIONS
+from lifeiqa.data.distortions import distort
+from lifeiqa.data.pictures import PARITY_DISTORTIONS
 from lifeiqa.image import decode
 from lifeiqa.manifest import Manifest, read_manifest
 from lifeiqa.model import LifeIQA
@@ -36,8 +37,9 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     for path in photographs()[::4]:
         pixels = decode(path)
-        for name, distort in DISTORTIONS.items():
-            Image.fromarray(distort(pixels)).save(folder / f"{path.stem}-{name}.png")
+        for kind, level in PARITY_DISTORTIONS:
+            distorted = Image.fromarray(distort(pixels, kind, level))
+            distorted.save(folder / f"{path.stem}-{kind}-{level}.png")
     return folder
 
 

@@ -6,7 +6,7 @@ import torch
 from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ConfigError
 from lifeiqa.model import LifeIQA
-from lifeiqa.model.losses import total_loss
+from lifeiqa.model.losses import load_balance_loss, router_z_loss, score_loss
 from tiny_network import ABLATIONS, tiny_config
 
 
@@ -40,7 +40,10 @@ def test_gradients_reach_every_parameter(name):
     torch.nn.init.normal_(network.decoder.queries)
     images = torch.randn(16, 3, config.crop_size, config.crop_size)
     prediction = network(images)
-    total_loss(prediction.score, torch.rand(16), prediction.routing).backward()
+    loss = score_loss(prediction.score, torch.rand(16))
+    if prediction.routing is not None:
+        loss = loss + load_balance_loss(prediction.routing) + router_z_loss(prediction.routing)
+    loss.backward()
     without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
     if config.head == "moe":  # stacked: every expert has a gradient of its own

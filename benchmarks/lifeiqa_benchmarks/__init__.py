@@ -1,0 +1,1 @@
+"""What regenerates the figures that the project states."""

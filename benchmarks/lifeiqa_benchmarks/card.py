@@ -1,0 +1,83 @@
+"""Measure the bundled model and write the figures into its card: ``make card DATA=FOLDER``.
+
+FOLDER holds ``biq2021/`` (images/, val.csv) and ``kodak/``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from lifeiqa.errors import LifeIQAError
+from lifeiqa.evaluation.report import Evaluation
+from lifeiqa.evaluation.sense import Sense
+from lifeiqa.files import atomic_write
+from lifeiqa.weights import DEFAULT, bundled
+from lifeiqa_benchmarks.measure import SOURCES, agreement_of, between, sense_of
+
+
+def agreement_table(found: Evaluation) -> str:
+    """Agreement with human scores, whole and by source."""
+    figures, intervals = found.agreement, found.intervals
+    lines = [
+        "| on | n | SROCC (95 %) | PLCC (95 %) | KRCC | RMSE |",
+        "| --- | --- | --- | --- | --- | --- |",
+        f"| the validation pictures | {figures.n} "
+        f"| {between(figures.srocc, intervals['srocc'])} "
+        f"| {between(figures.plcc, intervals['plcc'])} | {figures.krcc:.4f} | {figures.rmse:.4f} |",
+    ]
+    for source, part in sorted(found.per_distortion.items()):
+        lines.append(
+            f"| of them {source}, {SOURCES[source]} | {part.n} "
+            f"| {between(part.srocc, part.srocc_interval)} | {part.plcc:.4f} | | |"
+        )
+    return "\n".join(lines)
+
+
+def sense_table(found: Sense) -> str:
+    """Shares of pairs and steps that fall, and the mean score at each level."""
+    lines = [
+        "| distortion | monotone pairs | falling steps | mean score at levels 0 to 5 |",
+        "| --- | --- | --- | --- |",
+    ]
+    for kind in found.kinds:
+        own = found.of(kind)
+        means = ", ".join(f"{mean:.3f}" for mean in own.scores.mean((0, 1)))
+        lines.append(f"| {kind} | {own.monotone:.3f} | {own.falling:.3f} | {means} |")
+    pairs = found.falls.all(-1)
+    lines.append(
+        f"| all | {found.monotone:.3f} ({pairs.sum()} of {pairs.size}) | {found.falling:.3f} | |"
+    )
+    return "\n".join(lines)
+
+
+def replaced(text: str, section: str, body: str) -> str:
+    """``text`` with what stands between the two marks of a section replaced.
+
+    Raises:
+        ValueError: there is no such section, or more than one.
+    """
+    begin, end = f"<!-- {section} -->", f"<!-- /{section} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    text, count = pattern.subn(lambda _: f"{begin}\n{body}\n{end}", text)
+    if count != 1:
+        raise ValueError(f"{count} sections {begin}: one is expected")
+    return text
+
+
+def main(data: str) -> None:
+    """Rewrite the card's two tables."""
+    model = bundled()
+    if model is None:
+        raise LifeIQAError(f"the bundled model {DEFAULT} is missing")
+    card = model.with_name("MODEL_CARD.md")
+    text = card.read_text("utf-8")
+    text = replaced(text, "agreement", agreement_table(agreement_of(model, Path(data))))
+    text = replaced(text, "sense", sense_table(sense_of(model, Path(data))))
+    with atomic_write(card) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

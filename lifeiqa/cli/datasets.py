@@ -1,0 +1,63 @@
+"""`lifeiqa datasets`: the published data sets, and whether a copy of one is complete."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from lifeiqa.cli import options
+from lifeiqa.commands import Folder, guarded
+
+
+@click.group()
+def datasets() -> None:
+    """The data sets that are read in their published layouts."""
+
+
+@datasets.command("list")
+@options.as_json
+@guarded
+def list_(as_json: bool) -> None:
+    """Print the data sets: name, pictures, range of the scores, official split and layout."""
+    from lifeiqa.data.datasets import DATASETS
+    from lifeiqa.data.datasets.report import overview
+
+    rows = overview(DATASETS)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        labels = row["labels"]
+        click.echo(
+            f"{row['name']:8} {row['pictures']:6,} pictures, {labels['low']:g} to "
+            f"{labels['high']:g}, {labels['direction']} is better"
+            f"{', official split' if row['parts'] else ''}\n{'':8} {row['layout']}"
+        )
+
+
+@datasets.command()
+@click.argument("name")
+@click.argument("folder", metavar="DIR", type=Folder)
+@click.option("--decode", is_flag=True, help="Decode every picture whole, not its header alone.")
+@options.as_json
+@guarded
+def check(name: str, folder: Path, decode: bool, as_json: bool) -> None:
+    """Tell whether DIR holds a complete copy of the data set NAME.
+
+    Exit status 2 when a file is missing or cannot be read, 1 when a picture cannot be opened or a
+    score lies outside the declared range.
+    """
+    from lifeiqa.data.datasets import dataset_named
+    from lifeiqa.data.datasets.report import check as run
+
+    report = run(
+        dataset_named(name),
+        folder,
+        whole=decode,
+        progress=lambda line: click.echo(line, err=True),
+    )
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else report)
+    sys.exit(0 if report else 1)

@@ -1,0 +1,46 @@
+"""`lifeiqa explain`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from lifeiqa.cli import options
+from lifeiqa.commands import File, guarded, model_file, printable
+from lifeiqa.errors import require_all
+
+
+@click.command()
+@click.argument("photo", type=File)
+@click.option(
+    "-o", "--out", type=File, help="The PNG to write; NAME.explained.png here if not given."
+)
+@click.option(
+    "--layer", type=click.IntRange(1), help="Decoder layer to draw; the last if not given."
+)
+@click.option("--crops", metavar="PLAN", help="center, five, grid:N or random:N:SEED.")
+@options.model
+@options.as_json
+@guarded
+def explain(
+    photo: Path, out: Path | None, layer: int | None, crops: str | None, model: str, as_json: bool
+) -> None:
+    """Draw what the network looked at in PHOTO, as a PNG.
+
+    For each query token: its attention over the picture, its score, and the experts that it took.
+    The model is a checkpoint (.safetensors).
+    """
+    require_all("torch", "timm", "safetensors", extra="export", purpose="lifeiqa explain")
+    from lifeiqa.evaluation.explanation import draw, write
+    from lifeiqa.model.explain import explain_file
+
+    out = Path(f"{photo.stem}.explained.png") if out is None else out
+    path = model_file(model, ".safetensors")
+    found = explain_file(path, photo, crops=crops)
+    write(draw(found, layer=layer), out)
+    if as_json:
+        click.echo(json.dumps({"picture": printable(photo), "model": path.name, **found.to_dict()}))
+    else:
+        click.echo(f"wrote {printable(out)}: score {found.score:.4f}, crops {len(found.windows)}")
