@@ -224,7 +224,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_what_differs(folder, un
     start = unbroken / "tiny.safetensors"
     other = runs.experiment(folder, "dim=24", "mixer=none", start=start)
 
-    with pytest.raises(ConfigError, match="another network: mixer gcn -> none, dim 16 -> 24$"):
+    with pytest.raises(ConfigError, match=r"another network: mixer gcn -> none, dim 16 -> 24$"):
         run(other, tmp_path)
 
     assert not (tmp_path / "metrics.jsonl").exists()

@@ -1,5 +1,6 @@
 """Studies: the rows of the paper's tables, each trained alike, and a table that says so."""
 
+import itertools
 import json
 import statistics
 
@@ -106,7 +107,7 @@ def test_the_rows_on_less_data_are_nested_and_share_what_they_are_tested_on(fold
     splits.sort(key=lambda split: split.share)
     assert [split.share for split in splits] == [0.2, 0.4, 0.6, 1.0]
     assert [len(split.train) for split in splits] == [4, 9, 13, 22]
-    for less, more in zip(splits, splits[1:], strict=False):
+    for less, more in itertools.pairwise(splits):
         assert set(less.train) < set(more.train)
         assert (less.val, less.test) == (more.val, more.test)
 
