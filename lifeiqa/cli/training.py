@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -76,12 +75,13 @@ def train(
     """
     experiment = _experiment(**experiment_options)
     from lifeiqa.training import experiment as experiments
+    from lifeiqa.training.record import is_main
 
     if repeat is None:
         results = [experiments.run(experiment, out, resume=resume, report=_progress)]
     else:
         results = experiments.repeat(experiment, out, repeat, resume=resume, report=_progress)
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main():
         return
     for result in results:
         del result["scores"]  # report.json keeps them

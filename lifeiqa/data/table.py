@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,6 +57,12 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def sha256(self) -> str:
+        """Of the names of the files and their scores, row by row: the same wherever they lie."""
+        rows = [[path.name, score] for path, score in zip(self.paths, self.scores, strict=True)]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def take(self, rows: Sequence[int], name: str | None = None) -> Table:
         """The rows of these indices, in this order, under another name if one is given."""

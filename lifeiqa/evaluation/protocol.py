@@ -84,8 +84,12 @@ def _known(manifest: Manifest, table: Table) -> str:
 
 
 def _is(side: Any, table: Table) -> bool:
-    """Whether a side of a training record is this table, by name and number of pictures."""
-    return isinstance(side, dict) and (side.get("name"), side.get("pictures")) == (
-        table.name,
-        len(table),
-    )
+    """Whether a side of a training record is this table.
+
+    By its fingerprint; an older record has only its name and number of pictures.
+    """
+    if not isinstance(side, dict):
+        return False
+    if "sha256" in side:
+        return bool(side["sha256"] == table.sha256)
+    return (side.get("name"), side.get("pictures")) == (table.name, len(table))

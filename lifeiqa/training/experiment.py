@@ -80,7 +80,7 @@ def run(
     if split is not None and writes:
         _keep(split, out)
     if resume and done.is_file():
-        RunFolder(out, writes=False).require(experiment.settings.to_toml())
+        RunFolder(out, writes=False).require(experiment.settings.to_toml(), task.record())
         finished: dict[str, Any] = json.loads(done.read_text("utf-8"))
         return finished
     train(

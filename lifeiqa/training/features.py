@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from tqdm import tqdm
 
 from lifeiqa.errors import DatasetError
 from lifeiqa.files import atomic_write
@@ -71,11 +72,17 @@ class Cache:
     ) -> CachedFeatures:
         """Features of the crops that ``crops`` gives for a range of rows; ``plan`` names them."""
         rows = range(len(feed.table))
+
+        def compute() -> CachedFeatures:
+            # disable=None: a bar on a terminal alone.
+            bar = tqdm(crops(rows), "features", len(rows), leave=False, disable=None)
+            return extract(self.scoring, bar)
+
         if self.folder is None:
-            return extract(self.scoring, crops(rows))
+            return compute()
         path = self.folder / f"{self._digest(feed, plan)}.safetensors"
         if not path.is_file():
-            features = extract(self.scoring, crops(rows))
+            features = compute()
             tensors = {k: v for k, v in features._asdict().items() if v is not None}
             with atomic_write(path) as temporary:
                 save_file(tensors, temporary)
@@ -102,7 +109,7 @@ class Cache:
 
 
 @torch.inference_mode()
-def extract(scoring: ScoringModel, pictures: Iterator[Tensor]) -> CachedFeatures:
+def extract(scoring: ScoringModel, pictures: Iterable[Tensor]) -> CachedFeatures:
     """Run the backbone once over the crops of every picture, ``(crops, S, S, 3)`` each."""
     device = scoring.input_scale.device
     queries: list[Tensor] = []

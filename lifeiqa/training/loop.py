@@ -1,9 +1,8 @@
-"""The training loop; it keeps the one checkpoint that validation likes best, and settles it."""
+"""The training loop: phases, epochs, steps, and going on after a kill."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,21 +16,18 @@ from tqdm import tqdm
 
 from lifeiqa.config import Preprocessing
 from lifeiqa.errors import ConfigError, TrainingError
-from lifeiqa.files import sha256_of
-from lifeiqa.manifest import Manifest, Parent
-from lifeiqa.metrics import plcc, srocc
-from lifeiqa.model.checkpoint import load_checkpoint, save_checkpoint
-from lifeiqa.model.network import Features, LifeIQA, Prediction, ScoringModel
-from lifeiqa.model.pretrained import load_pretrained
-from lifeiqa.model.rounding import settle
-from lifeiqa.training.crops import Feed, seed_of
+from lifeiqa.manifest import Manifest
+from lifeiqa.model.network import Features, LifeIQA, Prediction
+from lifeiqa.training.choice import Choice
+from lifeiqa.training.crops import seed_of
 from lifeiqa.training.objective import total_loss
 from lifeiqa.training.optimise import optimizer_of, rate, unfreeze
+from lifeiqa.training.origin import network_of
 from lifeiqa.training.recipe import Phase
 from lifeiqa.training.record import RunFolder
 from lifeiqa.training.settings import Settings
-from lifeiqa.training.task import PROTOCOLS, Task
-from lifeiqa.training.work import Work, validate, work_of
+from lifeiqa.training.task import Task
+from lifeiqa.training.work import Work, work_of
 
 Report = Callable[[str], None]
 
@@ -90,20 +86,30 @@ def train(
                 f"take a multiple"
             )
     torch.manual_seed(recipe.seed)
-    network, origin, parents = _network(settings, weights, start)
+    network, origin = network_of(settings, weights, start)
     # Convolutions run up to twice as fast on a CPU in this layout. Every phase has it, so that a
     # resumed run rounds as an unbroken one does.
     network = network.to(accelerator.device).to(memory_format=torch.channels_last)
     for phase in recipe.phases:
         unfreeze(network, phase)  # names that do not fit are found before an epoch is spent
     folder = RunFolder(out, writes=accelerator.is_main_process)
-    run = _Run(settings, task, network, accelerator, folder, report, origin, parents)
+    preprocessing = Preprocessing(
+        mean=network.backbone.mean,
+        std=network.backbone.std,
+        short_side=settings.pictures.short_side,
+        crops=settings.pictures.crops,
+    )
+    choice = Choice(settings, task, preprocessing, origin, folder)
+    run = _Run(settings, task, network, accelerator, folder, report, choice)
     if resume:
         run.restore()
     else:
-        folder.begin(settings.to_toml())
+        folder.begin(settings.to_toml(), task.record())
     folder.environment(device=str(accelerator.device), processes=accelerator.num_processes)
-    report(f"backbone weights: {origin}; {len(task.train)} pictures, {len(task.val)} to validate")
+    report(
+        f"backbone weights: {origin.weights}; {len(task.train)} pictures, "
+        f"{len(task.val)} to validate"
+    )
     try:
         for index, phase in enumerate(recipe.phases):
             if run.done.get(phase.name, 0) < phase.epochs:
@@ -112,28 +118,19 @@ def train(
                     network.head.router.sharpen(phase.sharpen)
                 optimizer = optimizer_of(network, recipe, phase)
                 work = work_of(
-                    network, task, run.preprocessing, recipe, phase, accelerator,
+                    network, task, preprocessing, recipe, phase, accelerator,
                     workers=workers, cache=cache, seed=seed,
                 )  # fmt: skip
                 run.fit(phase, work, optimizer, seed)
-        return run.settle(workers)
+        manifest = choice.release(accelerator, workers)
+        chosen = manifest.training["chosen"]
+        report(
+            f"settled {chosen['phase']} {chosen['epoch']}: val SROCC {chosen['val_srocc']:.4f}, "
+            f"PLCC {chosen['val_plcc']:.4f}"
+        )
+        return manifest
     finally:
         folder.close()
-
-
-def _network(
-    settings: Settings, weights: str | None, start: Path | None
-) -> tuple[LifeIQA, str, tuple[Parent, ...]]:
-    """The network to begin with, where its weights come from, and the file they came from."""
-    if start is None:
-        network = LifeIQA(settings.model)
-        return network, load_pretrained(network.backbone, settings.model, weights), ()
-    network, _ = load_checkpoint(start)
-    if network.config != settings.model:
-        ours, theirs = settings.model.to_dict(), network.config.to_dict()
-        changed = [f"{k} {theirs[k]} -> {ours[k]}" for k in ours if ours[k] != theirs[k]]
-        raise ConfigError(f"{start} holds another network: {', '.join(changed)}")
-    return network, start.name, (Parent(file=start.name, sha256=sha256_of(start)),)
 
 
 class _Learner(nn.Module):
@@ -161,20 +158,11 @@ class _Run:
         accelerator: Accelerator,
         folder: RunFolder,
         report: Report,
-        origin: str,
-        parents: tuple[Parent, ...],
+        choice: Choice,
     ) -> None:
-        self.settings, self.task, self.network = settings, task, network
+        self.settings, self.task, self.network, self.choice = settings, task, network, choice
         self.accelerator, self.folder, self.report = accelerator, folder, report
-        self.origin, self.parents = origin, parents
-        self.preprocessing = Preprocessing(
-            mean=network.backbone.mean,
-            std=network.backbone.std,
-            short_side=settings.pictures.short_side,
-            crops=settings.pictures.crops,
-        )
         self.rows: list[dict[str, Any]] = []
-        self.best: dict[str, Any] = {}
         self.done: dict[str, int] = {}
         self.restored: dict[str, Any] | None = None
 
@@ -216,10 +204,8 @@ class _Run:
         schedule: torch.optim.lr_scheduler.LRScheduler,
     ) -> float:
         """One epoch; returns its mean loss."""
-        recipe, parameters = (
-            self.settings.training,
-            [p for group in optimizer.param_groups for p in group["params"]],
-        )
+        recipe = self.settings.training
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.network.train()
         # Batch statistics of a small batch are worse than those of ImageNet.
         self.network.backbone.eval()
@@ -237,7 +223,9 @@ class _Run:
                 prediction = learner(inputs)
             loss = total_loss(prediction, targets, recipe, higher_is_better=higher)
             if not torch.isfinite(loss):
-                kept = f"; {self.folder.best} holds the best epoch so far" if self.best else ""
+                kept = (
+                    f"; {self.folder.best} holds the best epoch so far" if self.choice.best else ""
+                )
                 raise TrainingError(
                     f"the loss became {loss.item()} in epoch {epoch + 1} of phase {phase.name}"
                     f"{kept}. Lower the learning rate"
@@ -258,76 +246,21 @@ class _Run:
     def judge(
         self, phase: Phase, work: Work, epoch: int, network: LifeIQA, loss: float, seconds: float
     ) -> None:
-        """Validate, and keep the checkpoint when it is the best so far."""
-        figures = self.agreement(work.validate(network))
+        """Validate, and offer the network as the one to keep."""
+        figures = self.choice.agreement(work.validate(network))
         row = {"phase": phase.name, "epoch": epoch + 1, "loss": round(loss, 6), **figures}
         self.rows.append(row)
         self.report(
             f"{phase.name} {epoch + 1}/{phase.epochs}  loss {loss:.4f}  "
             f"val SROCC {row['val_srocc']:.4f}  PLCC {row['val_plcc']:.4f}  {seconds:.0f} s"
         )
-        # Constant predictions have no rank correlation; any other epoch is better than they.
-        if not self.best or _rank(row) > _rank(self.best):
-            self.best = row
-            if self.folder.writes:
-                save_checkpoint(self.folder.best, network, self.manifest(row))
-
-    def settle(self, workers: int) -> Manifest:
-        """Round the chosen checkpoint's weights to float16 values and judge it once more.
-
-        The figures in its manifest are then those of the very weights that are released, and a
-        half-precision export loses none of them.
-        """
-        self.accelerator.wait_for_everyone()
-        network, _ = load_checkpoint(self.folder.best)
-        settle(network)
-        network = network.to(self.accelerator.device).to(memory_format=torch.channels_last)
-        scoring = ScoringModel(network, self.preprocessing, self.task.labels)
-        scoring = scoring.to(self.accelerator.device).eval()
-        held = Feed(self.task.val, self.preprocessing, network.config.crop_size, workers)
-        chosen = self.best | self.agreement(validate(network, scoring, held, self.accelerator))
-        self.report(
-            f"settled {chosen['phase']} {chosen['epoch']}: val SROCC {chosen['val_srocc']:.4f}, "
-            f"PLCC {chosen['val_plcc']:.4f}"
-        )
-        manifest = self.manifest(chosen)
-        if self.folder.writes:
-            path = self.folder.folder / f"{self.task.name}.safetensors"
-            save_checkpoint(path, network.cpu(), manifest)
-        self.accelerator.wait_for_everyone()
-        return manifest
-
-    def agreement(self, scores: list[float]) -> dict[str, float]:
-        """Validation figures of a list of scores."""
-        target = self.task.val.scores
-        return {"val_srocc": srocc(scores, target), "val_plcc": plcc(scores, target)}
-
-    def manifest(self, row: dict[str, Any]) -> Manifest:
-        """The manifest of the checkpoint of one epoch."""
-        settings = self.settings.to_dict()
-        return Manifest(
-            name=self.task.name,
-            kind="checkpoint",
-            config=self.network.config,
-            preprocessing=self.preprocessing,
-            labels=self.task.labels,
-            parents=self.parents,
-            training={
-                "backbone_weights": self.origin,
-                "train": {"name": self.task.train.name, "pictures": len(self.task.train)},
-                "val": {"name": self.task.val.name, "pictures": len(self.task.val)},
-                "protocol": PROTOCOLS[self.task.protocol],
-                "chosen": row,
-                "recipe": settings["training"] | {"phases": settings["phases"]},
-            },
-            tools={"torch": torch.__version__},
-        )
+        self.choice.offer(network, row)
 
     def save(self, state: dict[str, Any]) -> None:
         """What `restore` needs; then the log, so that an epoch that is logged is not lost."""
         state |= {
             "network": self.network.state_dict(),
-            "best": self.best,
+            "best": self.choice.best,
             "done": self.done,
             "rows": self.rows,
         }
@@ -337,9 +270,9 @@ class _Run:
 
     def restore(self) -> None:
         """Go back to where the last finished epoch ended."""
-        self.restored = self.folder.resume(self.settings.to_toml())
+        self.restored = self.folder.resume(self.settings.to_toml(), self.task.record())
         self.network.load_state_dict(self.restored["network"])
-        self.best, self.done = self.restored["best"], self.restored["done"]
+        self.choice.best, self.done = self.restored["best"], self.restored["done"]
         self.rows = self.restored["rows"]
         self.folder.log(self.rows)
         self.report(f"resumed after {self.done}")
@@ -347,7 +280,3 @@ class _Run:
 
 def _silent(line: str) -> None:
     """One process speaks for all."""
-
-
-def _rank(row: dict[str, Any]) -> float:
-    return -math.inf if math.isnan(row["val_srocc"]) else row["val_srocc"]

@@ -3,6 +3,7 @@
 ::
 
     recipe.toml          every setting; `lifeiqa train --recipe` takes it
+    data.json            the tables of the task: names, sizes, fingerprints
     environment.json     versions, device, processes, threads
     metrics.jsonl        a line for each epoch
     best.safetensors     the epoch that validation likes best so far
@@ -53,7 +54,7 @@ class RunFolder:
         self.best, self.last = folder / "best.safetensors", folder / "last.pt"
         self._board: Any = None
 
-    def begin(self, settings_toml: str) -> None:
+    def begin(self, settings_toml: str, data: dict[str, Any]) -> None:
         """A new run.
 
         Raises:
@@ -64,16 +65,20 @@ class RunFolder:
                 f"{self.folder} holds a run already: add --resume, or choose another folder"
             )
         self._write("recipe.toml", settings_toml)
+        self._write("data.json", _data_text(data))
 
-    def resume(self, settings_toml: str) -> dict[str, Any]:
+    def resume(self, settings_toml: str, data: dict[str, Any]) -> dict[str, Any]:
         """The state after the last finished epoch.
 
         Raises:
-            TrainingError: there is none, or the run was begun with other settings.
+            TrainingError: there is none, it is damaged, or the run was begun with other settings
+                or data.
         """
         if not self.last.is_file():
             raise TrainingError(f"{self.last}: there is no run to resume; leave out --resume")
-        self.require(settings_toml)
+        self.require(settings_toml, data)
+        for half in self.folder.glob(".*.part") if self.writes else ():
+            half.unlink()  # what a kill left of `atomic_write`
         try:
             state: dict[str, Any] = torch.load(self.last, weights_only=True, map_location="cpu")
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -82,8 +87,8 @@ class RunFolder:
             ) from error
         return state
 
-    def require(self, settings_toml: str) -> None:
-        """Refuse other settings than those that the run was begun with.
+    def require(self, settings_toml: str, data: dict[str, Any]) -> None:
+        """Refuse other settings and other data than those that the run was begun with.
 
         Raises:
             TrainingError: they are others; the message names the first that differ.
@@ -95,6 +100,12 @@ class RunFolder:
             raise TrainingError(
                 f"{recipe}: the run was begun with other settings ({'; '.join(changed[:6])}). "
                 f"Resume it with its own: --recipe {recipe}"
+            )
+        file = self.folder / "data.json"
+        if not file.is_file() or file.read_text("utf-8") != _data_text(data):
+            raise TrainingError(
+                f"{file}: the run was begun on other pictures or scores. Resume it on its own, or "
+                f"choose another folder"
             )
 
     def environment(self, **more: Any) -> None:
@@ -146,6 +157,10 @@ class RunFolder:
         """Let go of TensorBoard's file."""
         if self._board is not None:
             self._board.close()
+
+
+def _data_text(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=1) + "\n"
 
 
 def _finite(value: Any) -> Any:

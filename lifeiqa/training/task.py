@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lifeiqa.config import Labels
 from lifeiqa.data.splits import Split
@@ -53,6 +53,15 @@ class Task:
                     f"{table.name}: scores run from {min(table.scores)} to {max(table.scores)}, "
                     f"outside the label range {low:g}..{high:g}. Give the range with --label-range"
                 )
+
+    def record(self) -> dict[str, Any]:
+        """The tables of each part, for the manifest and for resuming on the same data."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {
+            name: {"name": table.name, "pictures": len(table), "sha256": table.sha256}
+            for name, table in parts.items()
+            if table is not None
+        }
 
 
 def task_of_split(

@@ -1,8 +1,9 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from lifeiqa.data.table import read_table
+from lifeiqa.data.table import Table, read_table
 from lifeiqa.errors import DatasetError
 
 
@@ -245,3 +246,11 @@ def test_scores_that_rank_nothing_are_refused_where_they_are_to_be_learned(tmp_p
 
 def test_two_scores_are_spread(tmp_path):
     read_table(table(tmp_path, "path,MOS\na.png,1\nb.png,2\n")).require_spread()
+
+
+def test_the_fingerprint_is_of_names_and_scores_wherever_the_files_lie(tmp_path):
+    one = Table(name="a", paths=(Path("x/1.jpg"), Path("x/2.jpg")), scores=(1.0, 2.0))
+    moved = Table(name="b", paths=(Path("y/1.jpg"), Path("y/2.jpg")), scores=(1.0, 2.0))
+    assert one.sha256 == moved.sha256
+    assert one.sha256 != one.take([1, 0]).sha256
+    assert one.sha256 != dataclasses.replace(one, scores=(1.0, 2.5)).sha256

@@ -83,6 +83,14 @@ def test_another_number_or_name_is_another_table(table):
     assert "whether any of them is here is not known" in text
 
 
+def test_a_fingerprint_tells_more_than_a_name():
+    chosen, other = TABLE.take([1, 2], "greys val"), TABLE.take([2, 3], "greys val")
+    record = {"val": {"name": "renamed", "pictures": 2, "sha256": chosen.sha256}}
+
+    assert "chose the checkpoint: expect" in said(chosen, record)
+    assert "chose the checkpoint: expect" not in said(other, record)
+
+
 @pytest.mark.parametrize(("name", "across"), [("other", True), ("Greys", False)])
 def test_another_data_set_is_called_so_whatever_the_case_of_its_name(name, across):
     labels = Labels(dataset=name, low=0, high=1)

@@ -11,6 +11,7 @@ import torch
 from lifeiqa.errors import TrainingError
 from lifeiqa.training.record import RunFolder, is_main
 
+DATA = {"train": {"name": "train", "pictures": 3, "sha256": "0"}}
 SETTINGS = "[training]\nseed = 0\nbatch_size = 4\n"
 
 
@@ -36,45 +37,45 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_run_begins_with_its_settings(folder):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
 
     assert (folder.folder / "recipe.toml").read_text() == SETTINGS
-    assert files(folder.folder) == ["recipe.toml"]
+    assert files(folder.folder) == ["data.json", "recipe.toml"]
 
 
 @pytest.mark.parametrize("held", ["last.pt", "metrics.jsonl"])
 def test_a_second_run_is_refused(folder, held):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
     (folder.folder / held).touch()
 
     with pytest.raises(TrainingError, match=r"first holds a run already: add --resume"):
-        folder.begin("[training]\nseed = 1\n")
+        folder.begin("[training]\nseed = 1\n", DATA)
 
     assert (folder.folder / "recipe.toml").read_text() == SETTINGS
 
 
 def test_a_run_that_never_finished_an_epoch_may_begin_again(folder):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
     folder.environment()
 
-    folder.begin("[training]\nseed = 1\n")
+    folder.begin("[training]\nseed = 1\n", DATA)
 
     assert (folder.folder / "recipe.toml").read_text() == "[training]\nseed = 1\n"
 
 
 def test_nothing_is_resumed_from_nothing(folder):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
 
     with pytest.raises(TrainingError, match=r"last\.pt: there is no run to resume"):
-        folder.resume(SETTINGS)
+        folder.resume(SETTINGS, DATA)
 
 
 def test_other_settings_are_named_when_a_run_is_resumed(folder):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
     folder.save({})
 
     with pytest.raises(TrainingError) as caught:
-        folder.resume(SETTINGS.replace("seed = 0", "seed = 1"))
+        folder.resume(SETTINGS.replace("seed = 0", "seed = 1"), DATA)
 
     recipe = folder.folder / "recipe.toml"
     assert str(caught.value) == (
@@ -83,13 +84,38 @@ def test_other_settings_are_named_when_a_run_is_resumed(folder):
     )
 
 
+def test_other_data_are_refused_when_a_run_is_resumed(folder):
+    folder.begin(SETTINGS, DATA)
+    folder.save({"done": {}})
+    other = {"train": DATA["train"] | {"sha256": "1"}}
+    with pytest.raises(TrainingError, match=r"data\.json: the run was begun on other pictures"):
+        folder.resume(SETTINGS, other)
+    assert folder.resume(SETTINGS, DATA) == {"done": {}}
+
+
+def test_what_a_kill_left_half_written_is_removed(folder):
+    folder.begin(SETTINGS, DATA)
+    folder.save({"done": {}})
+    half = folder.folder / ".last.pt.abc.part"
+    half.write_bytes(b"half")
+    folder.resume(SETTINGS, DATA)
+    assert not half.exists()
+
+
+def test_a_state_that_is_damaged_is_refused(folder):
+    folder.begin(SETTINGS, DATA)
+    folder.last.write_bytes(b"no state")
+    with pytest.raises(TrainingError, match=r"last\.pt is damaged"):
+        folder.resume(SETTINGS, DATA)
+
+
 def test_a_run_whose_settings_are_lost_is_not_resumed(folder):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
     folder.save({})
     (folder.folder / "recipe.toml").unlink()
 
     with pytest.raises(TrainingError, match="other settings"):
-        folder.resume(SETTINGS)
+        folder.resume(SETTINGS, DATA)
 
 
 def test_the_state_reads_back_as_it_was(folder):
@@ -106,10 +132,10 @@ def test_the_state_reads_back_as_it_was(folder):
         "done": {"frozen": 2, "joint": 1},
         "rows": [row(1), row(2, val_srocc=0.25)],
     }
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
 
     folder.save(state)
-    again = RunFolder(folder.folder, writes=True).resume(SETTINGS)
+    again = RunFolder(folder.folder, writes=True).resume(SETTINGS, DATA)
 
     assert set(again) == set(state)
     assert (again["done"], again["rows"]) == (state["done"], state["rows"])
@@ -126,13 +152,13 @@ def test_the_state_reads_back_as_it_was(folder):
 
 
 def test_the_last_state_replaces_the_one_before(folder):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
 
     for epoch in (1, 2):
         folder.save({"done": {"joint": epoch}})
 
-    assert folder.resume(SETTINGS) == {"done": {"joint": 2}}
-    assert files(folder.folder) == ["last.pt", "recipe.toml"]
+    assert folder.resume(SETTINGS, DATA) == {"done": {"joint": 2}}
+    assert files(folder.folder) == ["data.json", "last.pt", "recipe.toml"]
 
 
 class KilledError(Exception):
@@ -144,7 +170,7 @@ def killed(*_, **__):
 
 
 def test_a_state_that_is_not_written_to_its_end_leaves_the_one_before(folder, monkeypatch):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
     folder.save({"done": {"joint": 1}})
 
     def half(state, path):
@@ -156,8 +182,8 @@ def test_a_state_that_is_not_written_to_its_end_leaves_the_one_before(folder, mo
         with pytest.raises(KilledError):
             folder.save({"done": {"joint": 2}})
 
-    assert folder.resume(SETTINGS) == {"done": {"joint": 1}}
-    assert files(folder.folder) == ["last.pt", "recipe.toml"]
+    assert folder.resume(SETTINGS, DATA) == {"done": {"joint": 1}}
+    assert files(folder.folder) == ["data.json", "last.pt", "recipe.toml"]
 
 
 def test_every_epoch_is_a_line_of_json(folder):
@@ -224,7 +250,7 @@ def test_the_first_of_several_processes_is_the_main_one(monkeypatch, rank, main)
 def test_of_several_processes_the_main_one_alone_writes(tmp_path):
     other = RunFolder(tmp_path / "run", writes=False)
 
-    other.begin(SETTINGS)
+    other.begin(SETTINGS, DATA)
     other.environment(device="cpu")
     other.log([row(1)])
     other.save({"done": {}})
@@ -234,14 +260,14 @@ def test_of_several_processes_the_main_one_alone_writes(tmp_path):
 
 
 def test_another_process_reads_what_the_main_one_wrote(folder):
-    folder.begin(SETTINGS)
+    folder.begin(SETTINGS, DATA)
     folder.save({"done": {"joint": 1}})
 
     other = RunFolder(folder.folder, writes=False)
 
-    assert other.resume(SETTINGS) == {"done": {"joint": 1}}
+    assert other.resume(SETTINGS, DATA) == {"done": {"joint": 1}}
     with pytest.raises(TrainingError, match="holds a run already"):
-        other.begin(SETTINGS)
+        other.begin(SETTINGS, DATA)
 
 
 def test_without_tensorboard_there_are_no_files_of_it(tmp_path, monkeypatch):
