@@ -215,7 +215,7 @@ def test_a_checkpoint_goes_through_the_same_scorer(pictures, labels, tmp_path):
         (["labels.csv", "--dataset", "csiq", "--data", "x"], "Give the labelled pictures once"),
         (["--dataset", "csiq"], "--dataset NAME and --data DIR belong together"),
         (["labels.csv", "--data", "x"], "--dataset NAME and --data DIR belong together"),
-        (["--dataset", "csiq", "--data", "x", "--images", "y"], "--images and the column options"),
+        (["--dataset", "csiq", "--data", "x", "--images", "y"], "--images belongs to TABLE.csv"),
         (["--dataset", "nonesuch", "--data", "x"], "'nonesuch' is not a data set"),
     ],
 )

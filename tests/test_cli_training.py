@@ -216,12 +216,18 @@ def test_a_damaged_checkpoint_is_refused(trained, folder, tmp_path, length):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["t.csv", "--dataset", "koniq", "--data", "."], "Give the data once"),
-        ([], "Give the data once"),
+        (["t.csv", "--dataset", "koniq", "--data", "."], "Give the labelled pictures once"),
+        ([], "Give the labelled pictures once"),
         (["--dataset", "koniq"], "--dataset NAME and --data DIR belong together"),
-        (["--dataset", "koniq", "--data", ".", "--label-range", 0, 1], "belong to TABLE.csv"),
+        (
+            ["--dataset", "koniq", "--data", ".", "--label-range", 0, 1],
+            "--label-range belongs to TABLE.csv",
+        ),
         (["t.csv"], "TABLE.csv needs --label-range LOW HIGH"),
-        (["t.csv", "--label-range", 0, 1, "--val", "v.csv", "--share", 0.5], "nothing to split"),
+        (
+            ["t.csv", "--label-range", 0, 1, "--val", "v.csv", "--split-by", "random"],
+            "nothing to split",
+        ),
         (["t.csv", "--label-range", 0, 1, "--share", 0], "0.0 is not in the range 0<x<=1"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lifeiqa.cli import options
+from lifeiqa.cli.source import Source, source
 from lifeiqa.commands import File, Folder, guarded, model_file
 from lifeiqa.errors import ConfigError, require_all
 
@@ -20,16 +21,11 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = [
-    click.argument("table", metavar="[TABLE.csv]", type=File, required=False),
-    click.option("--images", type=Folder, help="Folder that the paths of TABLE are relative to."),
-    click.option("--path-column", help="Column of picture paths of TABLE."),
-    click.option("--score-column", help="Column of human scores of TABLE."),
+    source,
     click.option("--label-range", type=(float, float), help="Lowest and highest score of TABLE."),
     click.option("--direction", type=click.Choice(["higher", "lower"]), help="Better, of TABLE."),
     click.option("--labels", metavar="NAME", help="What the scores of TABLE are, for the record."),
     click.option("--val", type=File, help="CSV that chooses the checkpoint; no split then."),
-    click.option("--dataset", metavar="NAME", help="A published data set in place of TABLE."),
-    click.option("--data", type=Folder, help="Folder of the data set."),
     click.option("--split", type=File, help="A saved split. Default: one from the seed."),
     click.option(
         "--split-by",
@@ -127,16 +123,11 @@ def _progress(line: str) -> None:
 
 
 def _experiment(
-    table: Path | None,
-    images: Path | None,
-    path_column: str | None,
-    score_column: str | None,
+    source: Source,
     label_range: tuple[float, float] | None,
     direction: Any,
     labels: str | None,
     val: Path | None,
-    dataset: str | None,
-    data: Path | None,
     split: Path | None,
     method: Any,
     share: float,
@@ -151,41 +142,25 @@ def _experiment(
     name: str,
 ) -> Experiment:
     """The data and settings that the options of `train` and `study` name."""
-    of_table = {
-        "--images": images, "--path-column": path_column, "--score-column": score_column,
-        "--label-range": label_range, "--direction": direction, "--labels": labels, "--val": val,
-    }  # fmt: skip
-    if (table is None) == (dataset is None):
-        raise click.UsageError("Give the data once: TABLE.csv, or --dataset NAME --data DIR.")
-    if (dataset is None) != (data is None):
-        raise click.UsageError("--dataset NAME and --data DIR belong together.")
-    if dataset is not None and any(value is not None for value in of_table.values()):
-        raise click.UsageError(f"{', '.join(of_table)} belong to TABLE.csv.")
-    if dataset is None and label_range is None:
+    source.refuse_with_dataset(
+        {"--label-range": label_range, "--direction": direction, "--labels": labels, "--val": val}
+    )
+    if source.dataset is None and label_range is None:
         raise click.UsageError("TABLE.csv needs --label-range LOW HIGH.")
     if start is not None and preset is not None:
         raise click.UsageError("--from brings its network: leave out --preset.")
-    if val is not None and (split is not None or method is not None or share < 1):
-        raise click.UsageError("--val leaves nothing to split: leave out --split and --share.")
+    if val is not None and (split is not None or method is not None):
+        raise click.UsageError("--val leaves nothing to split: leave out --split and --split-by.")
     require_all(
         *("torch", "timm", "safetensors", "accelerate", "tqdm", "scipy"),
         extra="train",
         purpose="training",
     )
     from lifeiqa.config import Labels
-    from lifeiqa.data.datasets import read_dataset
     from lifeiqa.data.splits import read_split
-    from lifeiqa.data.table import read_table
     from lifeiqa.training.experiment import Experiment
 
-    if dataset is not None and data is not None:
-        pictures = read_dataset(dataset, data)
-        held = None
-    else:
-        columns = {"path_column": path_column, "score_column": score_column}
-        assert table is not None
-        pictures = read_table(table, images, **columns)
-        held = None if val is None else read_table(val, images, **columns)
+    pictures = source.read()
     checkpoint = None if start is None else model_file(start, ".safetensors")
     known = pictures.labels
     if known is None:
@@ -195,10 +170,10 @@ def _experiment(
         )
     return Experiment(
         name=name,
-        settings=_settings(dataset, preset, checkpoint, recipe, protocol, changes),
+        settings=_settings(source.dataset, preset, checkpoint, recipe, protocol, changes),
         table=pictures,
         labels=known,
-        val=held,
+        val=None if val is None else source.read_alike(val),
         split=None if split is None else read_split(split),
         method=method,
         share=share,

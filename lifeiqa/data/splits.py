@@ -189,6 +189,13 @@ def make_split(
     )
 
 
+def unsplit(table: Table, *, seed: int = 0) -> Split:
+    """All of a table to learn from, where other tables choose and test; `subset` takes a share."""
+    names = tuple(_names(table))
+    method: Method = "random" if table.references is None else "reference"
+    return Split(method=method, seed=seed, pictures=len(table), train=names, val=(), test=())
+
+
 def subset(split: Split, table: Table, share: float, seed: int | None = None) -> Split:
     """A split with a share of its training units, and all its validation and test pictures.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lifeiqa.config import Labels
-from lifeiqa.data.splits import Method, Split, make_split, read_split, subset, write_split
+from lifeiqa.data.splits import Method, Split, make_split, read_split, subset, unsplit, write_split
 from lifeiqa.data.table import Table
 from lifeiqa.errors import TrainingError
 from lifeiqa.evaluation.evaluate import evaluate
@@ -144,10 +144,12 @@ def medians(results: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def _task(experiment: Experiment) -> tuple[Task, Split | None]:
     """The pictures of each part, and the split that they come from where there is one."""
+    seed = experiment.settings.training.seed
     if experiment.val is not None:
+        learned = subset(unsplit(experiment.table, seed=seed), experiment.table, experiment.share)
         task = Task(
             name=experiment.name,
-            train=experiment.table,
+            train=experiment.table.take(learned.rows(experiment.table)["train"]),
             val=experiment.val,
             test=None,
             labels=experiment.labels,
@@ -157,7 +159,7 @@ def _task(experiment: Experiment) -> tuple[Task, Split | None]:
     split = experiment.split or make_split(
         experiment.table,
         method=experiment.method,
-        seed=experiment.settings.training.seed,
+        seed=seed,
         val=0.1 if experiment.protocol == "honest" else 0.0,
     )
     split = subset(split, experiment.table, experiment.share)

@@ -11,7 +11,7 @@
     NAME.safetensors     the model, at the end
     tensorboard/         where TensorBoard is installed
 
-A process may be killed at any moment: each file is replaced whole or appended to, and what was
+A process may be killed at any moment: each file is replaced whole, and what was
 written after the last ``last.pt`` is written again, the same, by a run that resumes from it.
 """
 

@@ -32,7 +32,8 @@ class Task:
         protocol: see `PROTOCOLS`.
 
     Raises:
-        DatasetError: all scores of a table are the same, or one lies outside the label range.
+        DatasetError: all scores of a table are the same, one lies outside the label range, or a
+            picture is learned that also chooses or tests.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Task:
 
     def __post_init__(self) -> None:
         low, high = self.labels.low, self.labels.high
+        learned = set(self.train.paths)
         for table in (self.train, self.val, self.test):
             if table is None:
                 continue
@@ -52,6 +54,12 @@ class Task:
                 raise DatasetError(
                     f"{table.name}: scores run from {min(table.scores)} to {max(table.scores)}, "
                     f"outside the label range {low:g}..{high:g}. Give the range with --label-range"
+                )
+            both = [] if table is self.train else sorted(learned.intersection(table.paths))
+            if both:
+                raise DatasetError(
+                    f"{table.name}: {len(both)} pictures are learned too, first {both[0]}; they "
+                    f"cannot choose or test. Take them out of {self.train.name}"
                 )
 
     def record(self) -> dict[str, Any]:

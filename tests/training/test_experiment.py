@@ -146,6 +146,17 @@ def test_a_share_is_learned_of_the_training_pictures_alone(folder, tmp_path, tra
     assert read_split(tmp_path / "0.4" / "split.json").share == 0.4
 
 
+def test_a_share_is_learned_also_where_validation_has_its_own_table(folder, tmp_path, trained_on):
+    whole = runs.experiment(folder)
+    for share in (0.25, 0.5):
+        run(runs.experiment(folder, share=share), tmp_path / str(share))
+
+    less, more = (names(task.train) for task in trained_on)
+    assert [len(less), len(more)] == [len(whole.table) // 4, len(whole.table) // 2]
+    assert less < more
+    assert {names(task.val) == names(whole.val) for task in trained_on} == {True}
+
+
 def test_several_seeds_differ_in_split_and_weights_and_their_medians_are_reported(folder, tmp_path):
     results = repeat(
         runs.splittable(folder, *runs.FROZEN, "seed=4"), tmp_path, 2, report=runs.silent

@@ -19,7 +19,11 @@ def table(*scores, name="greys"):
 
 
 def task(**changes):
-    tables = {"train": table(0, 10), "val": table(1, 2), "test": table(3, 4)}
+    tables = {
+        "train": table(0, 10, name="learned"),
+        "val": table(1, 2, name="choosing"),
+        "test": table(3, 4, name="testing"),
+    }
     return Task(**{"name": "tiny", **tables, "labels": LABELS, **changes})
 
 
@@ -63,6 +67,15 @@ def test_scores_outside_the_range_are_refused_in_every_part(part, scores, run):
         f"wide: scores run from {run}, outside the label range 0..10. "
         f"Give the range with --label-range"
     )
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_picture_that_is_learned_neither_chooses_nor_tests(part):
+    learned = table(0, 5, 10, name="learned")
+
+    message = refusal(task, train=learned, **{part: learned.take([1, 2])})
+
+    assert message.startswith(f"learned: 2 pictures are learned too, first {learned.paths[1]}")
 
 
 @pytest.fixture
