@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
-from lifeiqa.data.datasets.layout import Rows
+from lifeiqa.data.datasets.layout import Listing, Rows, column, find, scores
 from lifeiqa.errors import DatasetError
 
 _NAME = re.compile(r"(I\d+)_(\d+)_(\d+)\.\w+", re.IGNORECASE)
 
 
-def origins(
-    rows: Rows, names: Sequence[str], distortions: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """The reference, such as ``I01``, and the kind of distortion that each picture's name tells.
+def listing(
+    labels: Path, rows: Rows, *, pictures: str, name: str, score: str, distortions: Sequence[str]
+) -> Listing:
+    """What the labels list, with the reference and the distortion that each picture's name tells.
 
     Args:
-        rows: where the names stand, for messages.
-        names: of the pictures.
+        labels: the file of labels; the folder ``pictures`` stands beside it.
+        rows: as read from ``labels``.
+        pictures: name of the folder of pictures.
+        name: column of picture names.
+        score: column of scores.
         distortions: kinds of distortion, from number 1 on.
 
     Raises:
-        DatasetError: a name has another form, or an unknown distortion.
+        DatasetError: the folder is missing, a score is no number, or a name has another form or
+            an unknown distortion.
     """
+    names = column(rows, name)
+    references, kinds = _origins(rows, names, distortions)
+    return Listing(
+        source=str(labels),
+        pictures=find(labels.parent, pictures),
+        names=names,
+        scores=scores(rows, score),
+        references=references,
+        distortions=kinds,
+    )
+
+
+def _origins(
+    rows: Rows, names: Sequence[str], distortions: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """References, such as ``I01``, and kinds of distortion."""
     references, kinds = [], []
     for (where, _), name in zip(rows, names, strict=True):
         match = _NAME.fullmatch(name)

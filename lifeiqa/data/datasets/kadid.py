@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lifeiqa.config import Labels
-from lifeiqa.data.datasets.coded import origins
+from lifeiqa.data.datasets import coded
 from lifeiqa.data.datasets.dataset import Dataset
-from lifeiqa.data.datasets.layout import Listing, column, find, read_csv, scores
+from lifeiqa.data.datasets.layout import Listing, find, read_csv
 
 # fmt: off
 _DISTORTIONS = (
@@ -23,16 +23,13 @@ _DISTORTIONS = (
 def _listing(folder: Path) -> Listing:
     """The column is called ``dmos``, but a higher one is a better picture."""
     labels = find(folder, "dmos.csv")
-    rows = read_csv(labels, "dist_img", "dmos")
-    names = column(rows, "dist_img")
-    references, distortions = origins(rows, names, _DISTORTIONS)
-    return Listing(
-        source=str(labels),
-        pictures=find(folder, "images"),
-        names=names,
-        scores=scores(rows, "dmos"),
-        references=references,
-        distortions=distortions,
+    return coded.listing(
+        labels,
+        read_csv(labels, "dist_img", "dmos"),
+        pictures="images",
+        name="dist_img",
+        score="dmos",
+        distortions=_DISTORTIONS,
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lifeiqa.config import Labels
-from lifeiqa.data.datasets.coded import origins
+from lifeiqa.data.datasets import coded
 from lifeiqa.data.datasets.dataset import Dataset
-from lifeiqa.data.datasets.layout import Listing, column, find, read_words, scores
+from lifeiqa.data.datasets.layout import Listing, find, read_words
 
 # fmt: off
 _DISTORTIONS = (
@@ -24,16 +24,13 @@ _DISTORTIONS = (
 
 def _listing(folder: Path) -> Listing:
     labels = find(folder, "mos_with_names.txt")
-    rows = read_words(labels, "score", "name")
-    names = column(rows, "name")
-    references, distortions = origins(rows, names, _DISTORTIONS)
-    return Listing(
-        source=str(labels),
-        pictures=find(folder, "distorted_images"),
-        names=names,
-        scores=scores(rows, "score"),
-        references=references,
-        distortions=distortions,
+    return coded.listing(
+        labels,
+        read_words(labels, "score", "name"),
+        pictures="distorted_images",
+        name="name",
+        score="score",
+        distortions=_DISTORTIONS,
     )
 
 
