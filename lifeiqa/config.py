@@ -84,7 +84,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name, kind in (("variant", Variant), ("mixer", Mixer), ("head", Head)):
-            _require_choice(name, getattr(self, name), get_args(kind))
+            require_choice(name, getattr(self, name), get_args(kind))
         if not self.backbone:
             raise ConfigError("backbone is empty: give a timm model name, for instance swin_base")
         for name in ("crop_size", "queries", "dim", "heads", "experts", "top_k", "ffn_hidden"):
@@ -175,7 +175,7 @@ class Preprocessing:
             raise ConfigError(f"std is {self.std}: every channel must be positive")
         if self.short_side is not None:
             _require_integer("short_side", self.short_side, at_least=1)
-        _require_choice("resample", self.resample, get_args(Resample))
+        require_choice("resample", self.resample, get_args(Resample))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
@@ -205,7 +205,7 @@ class Labels:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ConfigError(f"label range {self.low}..{self.high}: low must be below high")
-        _require_choice("direction", self.direction, get_args(Direction))
+        require_choice("direction", self.direction, get_args(Direction))
 
     @property
     def span(self) -> float:
@@ -240,7 +240,8 @@ def _from_dict(cls: type[_Config], values: dict[str, Any]) -> _Config:
         raise ConfigError(f"{cls.__name__} cannot be read: {error}") from None
 
 
-def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is none of the choices, by the name of its setting."""
     if value not in choices:
         raise ConfigError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
 

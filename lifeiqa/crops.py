@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,11 +123,21 @@ def crops_from_pixels(pixels: Pixels, preprocessing: Preprocessing, size: int) -
         ConfigError: the crop plan cannot be read, or the working scale is below the crop.
     """
     plan = CropPlan.parse(preprocessing.crops)
+    picture = at_working_scale(pixels, preprocessing, size)
+    height, width = picture.shape[:2]
+    return cut(picture, plan.windows(height, width, size), size)
+
+
+def at_working_scale(pixels: Pixels, preprocessing: Preprocessing, size: int) -> Pixels:
+    """The picture ``(H', W', 3)`` that crops of side ``size`` are cut from, steps 1 and 2 above."""
     height, width = pixels.shape[:2]
     height, width = working_size(height, width, preprocessing.short_side, size)
-    pixels = resize(pixels, height, width, preprocessing.resample)
-    windows = plan.windows(height, width, size)
-    return np.stack([pixels[top : top + size, left : left + size] for top, left in windows])
+    return resize(pixels, height, width, preprocessing.resample)
+
+
+def cut(picture: Pixels, windows: Sequence[tuple[int, int]], size: int) -> Pixels:
+    """Copy the windows, ``(top, left)`` each, to ``(N, S, S, 3)``, step 3 above."""
+    return np.stack([picture[top : top + size, left : left + size] for top, left in windows])
 
 
 def working_size(height: int, width: int, short_side: int | None, size: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lifeiqa.config import Preprocessing
-from lifeiqa.crops import CropPlan, resize, with_plan, working_size
+from lifeiqa.crops import CropPlan, at_working_scale, cut, with_plan
 from lifeiqa.errors import ConfigError
 from lifeiqa.image import ImageSource, Pixels, decode
 from lifeiqa.model.checkpoint import load_checkpoint
@@ -129,11 +129,10 @@ def explain(model: ScoringModel, pixels: Pixels, preprocessing: Preprocessing) -
     """
     network = model.network
     size = network.config.crop_size
-    height, width = pixels.shape[:2]
-    height, width = working_size(height, width, preprocessing.short_side, size)
-    picture = resize(pixels, height, width, preprocessing.resample)
+    picture = at_working_scale(pixels, preprocessing, size)
+    height, width = picture.shape[:2]
     windows = CropPlan.parse(preprocessing.crops).windows(height, width, size)
-    crops = np.stack([picture[top : top + size, left : left + size] for top, left in windows])
+    crops = cut(picture, windows, size)
     if not _attentions(model) and network.head.router is None:
         raise ConfigError(
             "the network has neither cross-attention nor experts, so there is nothing to explain: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from lifeiqa.config import require_choice
 from lifeiqa.errors import ConfigError
 
 Optimizer = Literal["adam", "adamw"]
@@ -65,7 +66,7 @@ class Phase:
             _above_zero(self, ("backbone_lr",), where)
         if self.warmup > self.epochs:
             raise ConfigError(f"{where}warmup is {self.warmup} epochs of {self.epochs}")
-        _choice(self, "schedule", Schedule, where)
+        require_choice(f"{where}schedule", self.schedule, get_args(Schedule))
 
     @property
     def cached(self) -> bool:
@@ -120,7 +121,7 @@ class Recipe:
         _at_least(self, ("rank", "correlation", "balance", "z", "sense"), 0)
         _at_least(self, ("batch_size",), 1)
         for name, kind in (("optimizer", Optimizer), ("autocast", Autocast), ("loss", MainLoss)):
-            _choice(self, name, kind)
+            require_choice(name, getattr(self, name), get_args(kind))
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema is {self.ema}: a decay in [0, 1) is expected")
         names = [phase.name for phase in self.phases]
@@ -150,10 +151,3 @@ def _above_zero(settings: object, names: tuple[str, ...], where: str = "") -> No
         if not getattr(settings, name) > 0:
             value = getattr(settings, name)
             raise ConfigError(f"{where}{name} is {value}: more than 0 is expected")
-
-
-def _choice(settings: object, name: str, kind: object, where: str = "") -> None:
-    value = getattr(settings, name)
-    if value not in get_args(kind):
-        choices = ", ".join(get_args(kind))
-        raise ConfigError(f"{where}{name} is {value!r}: choose one of {choices}")
