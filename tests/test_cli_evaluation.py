@@ -9,7 +9,8 @@ from click.testing import CliRunner
 import tiny
 import trees
 from lifeiqa.cli import main
-from lifeiqa.data.splits import make_split, write_split
+from lifeiqa.data.draws import make_split
+from lifeiqa.data.splits import write_split
 from lifeiqa.data.table import read_table
 from lifeiqa.metrics import agreement
 from lifeiqa.scorer import Scorer

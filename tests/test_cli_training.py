@@ -150,6 +150,21 @@ def test_a_study_prints_its_table_and_keeps_it(folder, tmp_path):
     assert written == sorted(round(report["srocc"], 4) for report in reports)
 
 
+def test_softened_targets_are_learned_like_any_table(folder, tmp_path):
+    command = splitting(folder, tmp_path / "soft")[1:]
+    softened = lifeiqa("crossfit", *command, "--folds", 2, "--seeds", 1, "--weight", 0.75)
+    assert softened.exit_code == 0, softened.stderr
+    targets = softened.stdout.strip()
+    assert targets == str(tmp_path / "soft" / "targets.csv")
+
+    command[0] = targets
+    trained = lifeiqa("train", *command, "-o", tmp_path / "trained")
+
+    assert trained.exit_code == 0, trained.stderr
+    recorded = read_manifest(tmp_path / "trained" / "tiny.safetensors").training["train"]
+    assert recorded["name"] == "targets train"
+
+
 def test_a_study_with_a_row_that_cannot_be_made_is_refused(folder, tmp_path):
     command = splitting(folder, tmp_path, "--set", "memory_stage=none")
 

@@ -10,7 +10,7 @@ from lifeiqa.cli.explain import explain
 from lifeiqa.cli.models import compare, convert, inspect
 from lifeiqa.cli.scoring import score
 from lifeiqa.cli.sense import sense
-from lifeiqa.cli.training import study, train
+from lifeiqa.cli.training import crossfit, study, train
 
 
 @click.group()
@@ -19,5 +19,10 @@ def main() -> None:
     """Blind image quality with Life-IQA. Exit status 0, 1 (a check failed) or 2 (bad input)."""
 
 
-for command in (score, inspect, compare, convert, train, study, evaluate, sense, explain, datasets):
-    main.add_command(command)
+for family in (
+    (score, inspect, compare, convert),
+    (train, study, crossfit),
+    (evaluate, sense, explain, datasets),
+):
+    for command in family:
+        main.add_command(command)

@@ -1,4 +1,4 @@
-"""`lifeiqa train` and `lifeiqa study`."""
+"""`lifeiqa train`, `lifeiqa study` and `lifeiqa crossfit`."""
 
 from __future__ import annotations
 
@@ -116,6 +116,33 @@ def study(kind: str, out: Path, seeds: int, **experiment_options: Any) -> None:
     with atomic_write(out / f"{kind}.md") as temporary:
         temporary.write_text(text + "\n", "utf-8")
     click.echo(text)
+
+
+@click.command()
+@_experiment_options
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=4, show_default=True, help="Models for a picture."
+)
+@click.option(
+    "--weight",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Of the models in a target; the human score has the rest.",
+)
+@guarded
+def crossfit(out: Path, folds: int, seeds: int, weight: float, **experiment_options: Any) -> None:
+    """Soften human scores by models that did not learn the picture, for `train` to learn from.
+
+    OUT/targets.csv has the softened scores. With few pictures, a network that learns them agrees
+    better with people than one that learns the scores themselves. The same command goes on where
+    an earlier one was interrupted.
+    """
+    experiment = _experiment(**experiment_options)
+    from lifeiqa.training.crossfit import crossfit as run
+
+    click.echo(run(experiment, out, count=folds, seeds=seeds, weight=weight, report=_progress))
 
 
 def _progress(line: str) -> None:

@@ -7,13 +7,14 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lifeiqa.config import Labels
 from lifeiqa.errors import DatasetError
+from lifeiqa.files import atomic_write
 
 _PATH_NAMES = ("image_name", "image", "path", "file", "filename", "dis_img_path", "dist_name")
 _SCORE_NAMES = ("MOS", "mos", "score", "dmos")
@@ -154,6 +155,15 @@ def read_csv(path: Path) -> tuple[list[str], list[tuple[str, Row]]]:
         raise not_utf8(path, error) from error
     except (OSError, csv.Error) as error:
         raise DatasetError(f"{path}: the table cannot be read: {error}") from error
+
+
+def write_columns(path: Path, columns: Mapping[str, Sequence[object] | None]) -> None:
+    """Write a CSV with a header, whole or not at all; columns that are None are left out."""
+    given = {name: values for name, values in columns.items() if values is not None}
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
+        rows = csv.writer(out, lineterminator="\n")
+        rows.writerow(given)
+        rows.writerows(zip(*given.values(), strict=True))
 
 
 def not_utf8(path: Path, error: UnicodeDecodeError) -> DatasetError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ import numpy.typing as npt
 
 from lifeiqa.commands import printable
 from lifeiqa.config import Direction
-from lifeiqa.data.table import Table
+from lifeiqa.data.table import Table, write_columns
 from lifeiqa.evaluation.bootstrap import Interval
-from lifeiqa.files import atomic_write
 from lifeiqa.manifest import Manifest
 from lifeiqa.metrics import Agreement, FloatArray
 
@@ -138,18 +136,14 @@ def aligned(predicted: npt.ArrayLike, manifest: Manifest, table: Table) -> Float
 def write_predictions(evaluation: Evaluation, path: Path) -> None:
     """Write a CSV with a row for each picture: its path, both scores, and what its table knows."""
     table = evaluation.table
-    columns: dict[str, Any] = {
+    columns = {
         "path": [printable(path) for path in table.paths],
         "predicted": evaluation.predicted,
         "human": table.scores,
         "reference": table.references,
         "distortion": table.distortions,
     }
-    columns = {name: values for name, values in columns.items() if values is not None}
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
-        rows = csv.writer(out, lineterminator="\n")
-        rows.writerow(columns)
-        rows.writerows(zip(*columns.values(), strict=True))
+    write_columns(path, columns)
 
 
 def _direction(evaluation: Evaluation) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lifeiqa.config import Labels
-from lifeiqa.data.splits import Method, Split, make_split, read_split, subset, unsplit, write_split
+from lifeiqa.data.draws import make_split, subset, unsplit
+from lifeiqa.data.splits import Method, Split, read_split, write_split
 from lifeiqa.data.table import Table
 from lifeiqa.errors import TrainingError
 from lifeiqa.evaluation.evaluate import evaluate
@@ -40,7 +41,7 @@ class Experiment:
         labels: range and direction of the scores.
         val: pictures that choose the checkpoint, when they come in a table of their own.
         split: a split that was made before; None makes one from the seed.
-        method: how it is made, see `lifeiqa.data.splits.make_split`.
+        method: how it is made, see `lifeiqa.data.draws.make_split`.
         share: of the training pictures that are learned.
         protocol: see `lifeiqa.training.task.PROTOCOLS`.
         weights: of the backbone, see `lifeiqa.model.pretrained`.

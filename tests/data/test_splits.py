@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lifeiqa.data.splits import Split, make_split, read_split, subset, write_split
+from lifeiqa.data.draws import folds, make_split, subset
+from lifeiqa.data.splits import Split, read_split, write_split
 from lifeiqa.data.table import Table
 from lifeiqa.errors import ConfigError, DatasetError
 
@@ -146,7 +147,7 @@ def test_a_split_is_the_same_in_every_process_and_version():
     assert split.test == ("a/4.png", "b/9.png")  # lowest sha256 of "7/test/a/4.png" ...
     code = """
 from test_splits import table
-from lifeiqa.data.splits import make_split
+from lifeiqa.data.draws import make_split
 print(*make_split(table(10), seed=7).train)
 """
     found = subprocess.run(
@@ -333,3 +334,55 @@ def test_a_split_is_plain_data():
     split = make_split(table(10))
 
     assert Split.from_dict(split.to_dict()) == split
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_folds_test_every_picture_once(count):
+    whole = table(23)
+
+    rows = [split.rows(whole) for split in folds(whole, count)]
+
+    assert sorted(itertools.chain(*(part["test"] for part in rows))) == list(range(23))
+    for part in rows:
+        assert sorted(itertools.chain(*part.values())) == list(range(23))
+        assert 23 // count <= len(part["test"]) <= -(-23 // count)
+        assert len(part["val"]) == max(1, round(0.1 * (23 - len(part["test"]))))
+
+
+def test_folds_keep_references_together():
+    whole = table(60, references=12)
+
+    for split in folds(whole, 4):
+        train, val, test = (references_of(part) for part in split.tables(whole))
+        assert not train & test
+        assert not val & test
+        assert not train & val
+
+
+def test_folds_differ_by_seed_and_not_by_the_order_of_rows():
+    whole = table(40)
+    turned = whole.take(range(39, -1, -1))
+
+    tested = [set(split.test) for split in folds(whole, 4, seed=1)]
+
+    assert tested == [set(split.test) for split in folds(turned, 4, seed=1)]
+    assert tested != [set(split.test) for split in folds(whole, 4, seed=2)]
+
+
+def test_folds_can_be_written_and_read(tmp_path):
+    split = folds(table(10), 3)[1]
+
+    write_split(tmp_path / "split.json", split)
+
+    assert read_split(tmp_path / "split.json") == split
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1])
+def test_fewer_than_two_folds_are_refused(count):
+    with pytest.raises(ConfigError, match=f"folds is {count}: 2 or more"):
+        folds(table(10), count)
+
+
+def test_more_folds_than_contents_are_refused():
+    with pytest.raises(DatasetError, match="demo: 3 contents cannot make 4 folds"):
+        folds(table(30, references=3), 4)

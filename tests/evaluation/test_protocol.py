@@ -6,7 +6,7 @@ import pytest
 
 import tiny
 from lifeiqa.config import Labels
-from lifeiqa.data.splits import make_split
+from lifeiqa.data.draws import make_split
 from lifeiqa.data.table import Table
 from lifeiqa.errors import DatasetError
 from lifeiqa.evaluation.protocol import EVERY, protocol, take_part

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import runs
-from lifeiqa.data.splits import make_split, read_split
+from lifeiqa.data.draws import make_split
+from lifeiqa.data.splits import read_split
 from lifeiqa.data.table import read_table
 from lifeiqa.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from lifeiqa.evaluation.evaluate import evaluate
