@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +85,13 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
+def number_of(path: Path) -> int:
+    """A number for the name of a picture, to be mixed into seeds: the same in every table."""
+    # A file name that is not UTF-8 is one too.
+    name = path.name.encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.sha256(name).digest())
+
+
 def crops_by_plan(feed: Feed, rows: Sequence[int]) -> Iterator[Tensor]:
     """The crops of these pictures by the model's own plan, uint8 ``(crops, S, S, 3)`` each."""
     return _loaded(_ByPlan(feed), rows, feed.workers)
@@ -91,7 +100,7 @@ def crops_by_plan(feed: Feed, rows: Sequence[int]) -> Iterator[Tensor]:
 def crops_to_cache(feed: Feed, rows: Sequence[int], count: int, *, flip: bool) -> Iterator[Tensor]:
     """Random crops of these pictures, uint8 ``(count, S, S, 3)`` each.
 
-    They do not depend on a run's seed, so that runs that differ in it alone can share them.
+    They depend on the picture's name, on neither its row nor a run's seed, so that runs share them.
     """
     return _loaded(_ToCache(feed, count, flip), rows, feed.workers)
 
@@ -132,9 +141,10 @@ class _ToCache(Dataset[Tensor]):
         self.feed, self.count, self.flip = feed, count, flip
 
     def __getitem__(self, row: int) -> Tensor:
-        feed, pixels = self.feed, decode(self.feed.table.paths[row])
+        feed, path = self.feed, self.feed.table.paths[row]
+        seed = seed_of(number_of(path))
         crops = random_crops(
-            pixels, feed.preprocessing, feed.size, self.count, seed_of(row), flip=self.flip
+            decode(path), feed.preprocessing, feed.size, self.count, seed, flip=self.flip
         )
         return torch.from_numpy(crops)
 
@@ -142,7 +152,8 @@ class _ToCache(Dataset[Tensor]):
 class _TwinsToCache(_ToCache):
     def __getitem__(self, row: int) -> Tensor:
         crops = super().__getitem__(row).numpy()
-        seeds = [seed_of(row, number) for number in range(len(crops))]
+        own = number_of(self.feed.table.paths[row])
+        seeds = [seed_of(own, number) for number in range(len(crops))]
         return torch.from_numpy(
             np.concatenate([_twins(*pair) for pair in zip(crops, seeds, strict=True)])
         )

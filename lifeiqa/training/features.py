@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 from tqdm import tqdm
 
 from lifeiqa.errors import DatasetError
-from lifeiqa.files import atomic_write
 from lifeiqa.model.network import Features, ScoringModel
 from lifeiqa.training.crops import Feed
 
 _CROPS = 8
 """Crops of a pass: enough to keep a CPU busy, and few enough for its caches."""
+_PICTURES = 64
+"""Pictures that are stored at once: what a kill loses, against the wait for a disk."""
+_TABLE = """CREATE TABLE IF NOT EXISTS features (
+    picture BLOB PRIMARY KEY, tensors BLOB NOT NULL, crc INTEGER NOT NULL
+)"""
 
 
 class CachedFeatures(NamedTuple):
@@ -56,8 +63,10 @@ def joined(parts: list[Features]) -> Features:
 class Cache:
     """Features of one backbone, kept in a folder when there is one, so that runs can share them.
 
-    A file is named by a digest of all that its features depend on: the weights of the backbone,
-    its stages and the grid, how pictures are cut, and the name, size and time of each picture.
+    A file is an SQLite database, named by a digest of what all its features depend on: the weights
+    of the backbone, its stages and the grid, and how pictures are cut. Each row belongs to one
+    picture, so that tables share the pictures they have in common, and an extraction that was
+    killed goes on where it was. Several processes can use a folder at the same time.
 
     Args:
         scoring: holds the network; its backbone is not to change afterwards.
@@ -68,72 +77,136 @@ class Cache:
         self.scoring, self.folder = scoring.eval(), folder
 
     def get(
-        self, feed: Feed, crops: Callable[[range], Iterator[Tensor]], plan: str
+        self, feed: Feed, crops: Callable[[Sequence[int]], Iterator[Tensor]], plan: str
     ) -> CachedFeatures:
-        """Features of the crops that ``crops`` gives for a range of rows; ``plan`` names them."""
-        rows = range(len(feed.table))
+        """Features of every picture of the table, in its order.
 
-        def compute() -> CachedFeatures:
-            # disable=None: a bar on a terminal alone.
-            bar = tqdm(crops(rows), "features", len(rows), leave=False, disable=None)
-            return extract(self.scoring, bar)
+        Args:
+            feed: the pictures, and how they are cut.
+            crops: gives the crops of some rows; those of a picture must depend on it alone.
+            plan: names them.
 
+        Raises:
+            DatasetError: what is stored is damaged, or the file cannot be read or written.
+        """
+        pictures = [_identity(path) for path in feed.table.paths]
+        with _opened(self._path(feed, plan)) as base:
+            stored = {picture for (picture,) in base.execute("SELECT picture FROM features")}
+            # A picture that is listed twice is extracted once.
+            missing = {p: row for row, p in enumerate(pictures) if p not in stored}
+            if missing:
+                self._add(base, list(missing), crops(list(missing.values())))
+            return _read(base, pictures)
+
+    def _add(
+        self, base: sqlite3.Connection, pictures: Sequence[bytes], crops: Iterator[Tensor]
+    ) -> None:
+        """Extract and store, in whole passes: those that follow a kill are those it prevented."""
+        # disable=None: a bar on a terminal alone.
+        bar = tqdm(crops, "features", len(pictures), leave=False, disable=None)
+        names, waiting = iter(pictures), list[tuple[bytes, bytes]]()
+
+        def store() -> None:
+            rows = [(picture, tensors, _crc(picture, tensors)) for picture, tensors in waiting]
+            with base:  # one transaction
+                # What another process has stored meanwhile stays, as it may have been read.
+                base.executemany("INSERT OR IGNORE INTO features VALUES (?, ?, ?)", rows)
+            waiting.clear()
+
+        for features in extract(self.scoring, bar):
+            waiting += [(next(names), tensors) for tensors in _bytes_of(features)]
+            if len(waiting) >= _PICTURES:
+                store()
+        store()
+
+    def _path(self, feed: Feed, plan: str) -> Path | None:
         if self.folder is None:
-            return compute()
-        path = self.folder / f"{self._digest(feed, plan)}.safetensors"
-        if not path.is_file():
-            features = compute()
-            tensors = {k: v for k, v in features._asdict().items() if v is not None}
-            with atomic_write(path) as temporary:
-                save_file(tensors, temporary)
-        try:
-            stored = load_file(path)
-        except SafetensorError as error:
-            raise DatasetError(
-                f"{path}: cached features are damaged: {error}. Delete it"
-            ) from error
-        return CachedFeatures(stored["query"], stored.get("memory"))
-
-    def _digest(self, feed: Feed, plan: str) -> str:
+            return None
         config = self.scoring.network.config
         digest = hashlib.sha256()
         for name, tensor in self.scoring.network.backbone.state_dict().items():
             digest.update(name.encode() + tensor.cpu().numpy().tobytes())
         stages = [config.backbone_name, config.query_stage, config.memory_stage, config.memory_grid]
-        files = [
-            (path.name, (s := path.stat()).st_size, s.st_mtime_ns) for path in feed.table.paths
-        ]
         fed = dataclasses.asdict(feed.preprocessing)
-        digest.update(json.dumps([stages, feed.size, fed, plan, files]).encode())
-        return digest.hexdigest()[:32]
+        digest.update(json.dumps([stages, feed.size, fed, plan]).encode())
+        return self.folder / f"{digest.hexdigest()[:32]}.sqlite"
 
 
 @torch.inference_mode()
-def extract(scoring: ScoringModel, pictures: Iterable[Tensor]) -> CachedFeatures:
-    """Run the backbone once over the crops of every picture, ``(crops, S, S, 3)`` each."""
+def extract(scoring: ScoringModel, pictures: Iterable[Tensor]) -> Iterator[CachedFeatures]:
+    """Run the backbone over the crops of every picture, ``(crops, S, S, 3)`` each, pass by pass."""
     device = scoring.input_scale.device
-    queries: list[Tensor] = []
-    memories: list[Tensor] = []
     waiting: list[Tensor] = []
-    crops = 0
 
-    def flush() -> None:
-        features = scoring.network.extract(scoring.normalise(torch.cat(waiting).to(device)))
-        queries.append(features.query.half().cpu())
-        if features.memory is not None:
-            memories.append(features.memory.half().cpu())
+    def features_of_waiting() -> CachedFeatures:
+        count, crops = len(waiting), torch.cat(waiting).to(device)  # (n * crops, S, S, 3)
         waiting.clear()
+        query, memory = scoring.network.extract(scoring.normalise(crops))
+        query = query.half().cpu().view(count, -1, *query.shape[1:])  # (n, crops, C_q)
+        if memory is not None:
+            memory = memory.half().cpu().view(count, -1, *memory.shape[1:])  # (n, crops, M, C_m)
+        return CachedFeatures(query, memory)
 
     for picture in pictures:
-        crops = len(picture)
         waiting.append(picture)
-        if len(waiting) * crops >= _CROPS:
-            flush()
+        if len(waiting) * len(picture) >= _CROPS:
+            yield features_of_waiting()
     if waiting:
-        flush()
-    query = torch.cat(queries)  # (n * crops, C_q)
-    query = query.view(-1, crops, *query.shape[1:])  # (n, crops, C_q)
-    if not memories:
-        return CachedFeatures(query, None)
-    memory = torch.cat(memories)  # (n * crops, M, C_m)
-    return CachedFeatures(query, memory.view(-1, crops, *memory.shape[1:]))
+        yield features_of_waiting()
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[sqlite3.Connection]:
+    """The database of a file, or one in memory; whatever is wrong with it is a `DatasetError`.
+
+    Its journal is SQLite's default. Whoever opens the file after a kill rolls the last transaction
+    back, on network drives too, where a write-ahead log cannot be shared.
+    """
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # A transaction takes a second at most: who waits for a minute waits for something else.
+        with contextlib.closing(sqlite3.connect(path or ":memory:", timeout=60)) as base:
+            base.execute(_TABLE)
+            yield base
+    except sqlite3.OperationalError as error:  # full, locked, not ours to write
+        raise DatasetError(
+            f"{path}: cached features cannot be read or written: {error}. Take another folder"
+        ) from error
+    except (sqlite3.DatabaseError, SafetensorError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cached features are damaged: {error}. Delete it") from error
+
+
+def _identity(path: Path) -> bytes:
+    """What identifies a picture without reading it; LIVE has an ``img1.bmp`` in every folder."""
+    stat = path.stat()
+    known = [path.absolute().parent.name, path.name, stat.st_size, stat.st_mtime_ns]
+    return hashlib.sha256(json.dumps(known).encode()).digest()
+
+
+def _bytes_of(features: CachedFeatures) -> Iterator[bytes]:
+    """The tensors of each picture as a safetensors file."""
+    tensors = {name: t for name, t in features._asdict().items() if t is not None}
+    for row in range(len(features.query)):
+        yield save({name: tensor[row].contiguous() for name, tensor in tensors.items()})
+
+
+def _crc(picture: bytes, tensors: bytes) -> int:
+    # SQLite notices a torn structure, not what changes within a row.
+    return zlib.crc32(tensors, zlib.crc32(picture))
+
+
+def _read(base: sqlite3.Connection, pictures: Sequence[bytes]) -> CachedFeatures:
+    """The features of pictures that are all stored, in their order."""
+    whole: dict[str, Tensor] = {}
+    for row, picture in enumerate(pictures):
+        # One at a time: who writes has to wait for nobody who reads for long.
+        found = base.execute("SELECT tensors, crc FROM features WHERE picture = ?", (picture,))
+        tensors, crc = found.fetchone() or (b"", None)
+        if _crc(picture, tensors) != crc:
+            raise sqlite3.DatabaseError("the checksum of a picture is wrong")
+        for name, tensor in load(tensors).items():
+            if name not in whole:
+                whole[name] = tensor.new_empty((len(pictures), *tensor.shape))
+            whole[name][row] = tensor
+    return CachedFeatures(whole["query"], whole.get("memory"))

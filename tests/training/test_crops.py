@@ -1,6 +1,7 @@
 """Crops for training: each at most once, the same from every seed, twins in order of strength."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from lifeiqa.training.crops import (
     crops_of_epoch,
     crops_to_cache,
     epoch_of,
+    number_of,
     random_crops,
     seed_of,
     twins_to_cache,
@@ -146,15 +148,37 @@ def test_crops_by_plan_are_what_the_model_itself_would_see(feed):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_crops_to_cache_depend_on_the_row_alone(feed, flip):
+def test_crops_to_cache_are_drawn_from_the_name_alone(feed, flip):
     every = list(crops_to_cache(feed, range(3), 4, flip=flip))
 
-    for row, crops in enumerate(every):
-        pixels = decode(feed.table.paths[row])
-        expected = random_crops(pixels, PREPROCESSING, SIZE, 4, seed_of(row), flip=flip)
+    for path, crops in zip(feed.table.paths, every, strict=True):
+        seed = seed_of(number_of(path))
+        expected = random_crops(decode(path), PREPROCESSING, SIZE, 4, seed, flip=flip)
         np.testing.assert_array_equal(crops.numpy(), expected)
-    (alone,) = crops_to_cache(feed, [1], 4, flip=flip)
-    assert torch.equal(alone, every[1])
+
+
+@pytest.mark.parametrize("source", [crops_to_cache, twins_to_cache])
+def test_crops_to_cache_are_the_same_in_every_table(feed, source, tmp_path):
+    whole = list(source(feed, range(3), 4, flip=True))
+    first, _, last = feed.table.paths
+    other = tmp_path / "other.png"
+    other.write_bytes(first.read_bytes())
+    table = dataclasses.replace(feed.table, paths=(last, first, other))
+
+    found = list(source(dataclasses.replace(feed, table=table), [1, 0, 2], 4, flip=True))
+
+    assert torch.equal(found[0], whole[0])
+    assert torch.equal(found[1], whole[2])
+    assert not torch.equal(found[2], whole[0])  # of another name
+
+
+def test_the_number_of_a_picture_is_that_of_its_name_in_any_folder():
+    names = ("a.png", "x/a.png", "/y/a.png", "b.png", "\udcff.png", "\udcfe.png")
+    numbers = [number_of(Path(name)) for name in names]
+
+    assert len(set(numbers[:3])) == 1
+    assert len(set(numbers)) == 4
+    assert seed_of(numbers[0]) == 3594684554  # cached features outlive a version
 
 
 def crops_by_hand(feed, batch, seed, flip):
@@ -261,8 +285,6 @@ def test_cached_twins_are_those_of_the_cached_crops_pair_by_pair(feed):
     assert twins.shape == (3 * 2 * 8, SIZE, SIZE, 3)
     milder, stronger = changes(crops, twins[::2]), changes(crops, twins[1::2])
     assert all(weak < strong for weak, strong in zip(milder, stronger, strict=True))
-    (alone,) = twins_to_cache(feed, [1], 8, flip=True)
-    assert torch.equal(alone, twins[16:32])
 
 
 @pytest.mark.parametrize("kind", ["plan", "cache", "twins", "epoch"])

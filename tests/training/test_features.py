@@ -1,60 +1,36 @@
-"""Cached features: what the backbone gives, once, for as long as nothing that matters changes."""
+"""Cached features: what the backbone gives of a picture, once, for as long as nothing changes."""
 
 import dataclasses
 import os
+import shutil
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 
-from lifeiqa.config import Preprocessing
+from cached import PICTURES, SIZE, feed_of, get, scoring_model, write_pictures
 from lifeiqa.data.table import Table
-from lifeiqa.model.network import Features, LifeIQA, ScoringModel
-from lifeiqa.training.crops import Feed, crops_by_plan, crops_to_cache
-from lifeiqa.training.features import Cache, CachedFeatures, extract, joined
+from lifeiqa.model.network import Features
+from lifeiqa.training.crops import crops_by_plan, crops_to_cache, twins_to_cache
+from lifeiqa.training.features import Cache, extract, joined
 from raster import picture
-from tiny_network import LABELS, liven, random_crops, tiny_config
-
-SIZE = 64
-PICTURES = 3
-
-
-def scoring_model(**changes):
-    """The same random weights at every call."""
-    torch.manual_seed(0)
-    network = LifeIQA(tiny_config(**{"crop_size": SIZE, "grid": 2, **changes}))
-    backbone = network.backbone
-    preprocessing = Preprocessing(mean=backbone.mean, std=backbone.std, crops="five")
-    model = ScoringModel(network, preprocessing, LABELS).eval()
-    liven(model, random_crops(8, SIZE))
-    return model, preprocessing
+from tiny_network import random_crops
 
 
 @pytest.fixture(scope="module")
 def model():
-    return scoring_model()[0]
+    return scoring_model()
 
 
 @pytest.fixture
 def feed(tmp_path, model):
-    paths = []
-    for number in range(PICTURES):
-        path = tmp_path / f"{number}.png"
-        Image.fromarray(picture(70 + number, 80)).save(path)
-        paths.append(path)
-    table = Table(name="noise", paths=tuple(paths), scores=(1.0, 2.0, 3.0))
-    backbone = model.network.backbone
-    return Feed(table, Preprocessing(mean=backbone.mean, std=backbone.std, crops="five"), SIZE)
+    write_pictures(tmp_path)
+    return feed_of(model, tmp_path)
 
 
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "cache"
-
-
-def get(model, feed, folder, plan="plan"):
-    return Cache(model, folder).get(feed, lambda rows: crops_by_plan(feed, rows), plan)
 
 
 def stored(folder):
@@ -65,14 +41,20 @@ def never(rows):
     raise AssertionError("the backbone ran again")
 
 
+def with_paths(feed, paths):
+    table = Table(name="other", paths=tuple(paths), scores=(1.0,) * len(paths))
+    return dataclasses.replace(feed, table=table)
+
+
 @pytest.mark.parametrize("count", [1, 3, 8, 11])
 def test_extraction_is_the_networks_own_crop_by_crop(model, count):
     crops = torch.from_numpy(random_crops(5 * count, SIZE)).view(5, count, SIZE, SIZE, 3)
 
-    found = extract(model, iter(crops))
+    found = [torch.cat(parts) for parts in zip(*extract(model, iter(crops)), strict=True)]
 
-    assert found.query.dtype == found.memory.dtype == torch.float16
-    assert found.query.shape[:2] == found.memory.shape[:2] == (5, count)
+    for ours in found:
+        assert ours.dtype == torch.float16
+        assert ours.shape[:2] == (5, count)
     for row in range(5):
         for number in range(count):
             with torch.no_grad():
@@ -81,11 +63,18 @@ def test_extraction_is_the_networks_own_crop_by_crop(model, count):
                 torch.testing.assert_close(
                     ours[row, number].float(), plain[0], rtol=1e-3, atol=1e-5
                 )
-    assert not torch.allclose(found.query[0, 0], found.query[1, 0], rtol=1e-2)
+    assert not torch.allclose(found[0][0, 0], found[0][1, 0], rtol=1e-2)
+
+
+@pytest.mark.parametrize(("count", "passes"), [(1, [8, 3]), (3, [3, 3, 3, 2]), (9, [1] * 11)])
+def test_a_pass_takes_whole_pictures(model, count, passes):
+    crops = torch.from_numpy(random_crops(11 * count, SIZE)).view(11, count, SIZE, SIZE, 3)
+
+    assert [len(features.query) for features in extract(model, iter(crops))] == passes
 
 
 def test_without_an_attended_stage_there_is_no_memory(folder, feed):
-    model, _ = scoring_model(memory_stage=None)
+    model = scoring_model(memory_stage=None)
 
     found, again = (get(model, feed, folder) for _ in range(2))
 
@@ -111,9 +100,9 @@ def test_features_are_picked_crop_by_crop(model, feed):
 def test_all_features_come_picture_by_picture(model, feed):
     found = get(model, feed, None)
 
-    every = found.all_of(slice(1, 9))
+    every = found.all_of(slice(5, 19))
 
-    rows = [(row, number) for row in (1, 2) for number in range(5)]
+    rows = [(row, number) for row in (5, 6) for number in range(5)]
     assert len(every.query) == len(every.memory) == len(rows)
     for place, (row, number) in enumerate(rows):
         assert torch.equal(every.query[place], found.query[row, number].float())
@@ -142,47 +131,56 @@ def test_batches_are_joined_in_their_order(memory):
         assert whole.memory is None
 
 
-def test_a_second_run_reads_the_file_and_leaves_the_backbone_alone(model, feed, folder):
-    first = get(model, feed, folder)
+@pytest.mark.parametrize("rows", [range(PICTURES), [5, 0, 3], [2], [1, 4, 1, 1]])
+def test_tables_share_their_pictures_whatever_their_order(model, feed, folder, rows):
+    whole = get(model, feed, folder)
+    part = dataclasses.replace(feed, table=feed.table.take(list(rows)))
 
-    again = Cache(model, folder).get(feed, never, "plan")
+    found = Cache(model, folder).get(part, never, "plan")
 
     assert len(stored(folder)) == 1
-    assert torch.equal(again.query, first.query)
-    assert torch.equal(again.memory, first.memory)
+    assert torch.equal(found.query, whole.query[list(rows)])
+    assert torch.equal(found.memory, whole.memory[list(rows)])
 
 
-def test_what_is_in_the_file_is_what_is_given(model, feed, folder):
-    get(model, feed, folder)
-    (path,) = folder.iterdir()
-    save_file({name: 0 * tensor + 7 for name, tensor in load_file(path).items()}, path)
+def test_what_is_missing_is_extracted_once_and_the_rest_is_read(model, feed, folder):
+    some = get(model, dataclasses.replace(feed, table=feed.table.take([4, 1])), folder)
+    asked, paths = [], feed.table.paths
 
-    poisoned = get(model, feed, folder)
+    found = get(model, with_paths(feed, [*paths, *paths]), folder, asked=asked)
 
-    assert poisoned.query.eq(7).all()
-    assert poisoned.memory.eq(7).all()
+    assert sorted(row % PICTURES for row in asked) == [0, 2, 3, 5, 6]
+    assert torch.equal(found.query[[4, 1]], some.query)
+    assert torch.equal(found.query[:PICTURES], found.query[PICTURES:])
+    alone = get(model, feed, None)
+    for ours, plain in zip(found, alone, strict=True):
+        torch.testing.assert_close(ours[:PICTURES], plain, rtol=2e-3, atol=1e-5)
 
 
-def test_without_a_folder_nothing_is_kept(model, feed, tmp_path):
+@pytest.mark.parametrize("source", [crops_to_cache, twins_to_cache])
+def test_random_crops_are_shared_as_those_of_the_plan(model, feed, folder, source):
+    part = dataclasses.replace(feed, table=feed.table.take([6, 2]))
+    whole = Cache(model, folder).get(feed, lambda rows: source(feed, rows, 4, flip=True), "random")
+    alone = Cache(model).get(part, lambda rows: source(part, rows, 4, flip=True), "random")
+
+    shared = Cache(model, folder).get(part, never, "random")
+
+    assert torch.equal(shared.query, whole.query[[6, 2]])
+    torch.testing.assert_close(shared.query, alone.query, rtol=2e-3, atol=1e-5)
+
+
+def test_without_a_folder_nothing_is_kept(model, feed, tmp_path, monkeypatch):
     before = sorted(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
 
-    kept, anew = get(model, feed, tmp_path / "cache"), get(model, feed, None)
+    anew = get(model, feed, None)
 
+    assert sorted(tmp_path.iterdir()) == before
+    kept = get(model, feed, tmp_path / "cache")
     assert torch.equal(kept.query, anew.query)
-    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "cache"])
+    assert torch.equal(kept.memory, anew.memory)
     with pytest.raises(AssertionError, match="ran again"):
         Cache(model).get(feed, never, "plan")
-
-
-def test_a_run_that_dies_in_the_pass_leaves_no_file(model, feed, folder):
-    def dying(rows):
-        yield from crops_by_plan(feed, rows[:1])
-        raise OSError("a picture cannot be read")
-
-    with pytest.raises(OSError, match="cannot be read"):
-        Cache(model, folder).get(feed, dying, "plan")
-
-    assert not folder.exists() or stored(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -191,23 +189,24 @@ def test_a_run_that_dies_in_the_pass_leaves_no_file(model, feed, folder):
 def test_other_stages_or_another_grid_are_other_features(model, feed, folder, changed):
     get(model, feed, folder)
 
-    other = get(scoring_model(**changed)[0], feed, folder)
+    other = get(scoring_model(**changed), feed, folder)
 
     assert len(stored(folder)) == 2
-    assert torch.equal(other.query, get(scoring_model(**changed)[0], feed, None).query)
+    assert torch.equal(other.query, get(scoring_model(**changed), feed, None).query)
 
 
 @pytest.mark.parametrize("part", ["weight", "running_mean"])
 def test_another_backbone_is_other_features(model, feed, folder, part):
     get(model, feed, folder)
-    changed, _ = scoring_model()
+    changed, asked = scoring_model(), []
     tensors = changed.network.backbone.state_dict()
     name = next(name for name in reversed(tensors) if name.endswith(part))
     with torch.no_grad():
         tensors[name].view(-1)[0] += 1e-3
 
-    get(changed, feed, folder)
+    get(changed, feed, folder, asked=asked)
 
+    assert asked == list(range(PICTURES))
     assert len(stored(folder)) == 2
 
 
@@ -215,7 +214,7 @@ def test_another_decoder_shares_the_features(model, feed, folder):
     get(model, feed, folder)
 
     for changes in ({"dim": 16, "heads": 2}, {"head": "none"}, {"depth": 1, "experts": 3}):
-        Cache(scoring_model(**changes)[0], folder).get(feed, never, "plan")
+        Cache(scoring_model(**changes), folder).get(feed, never, "plan")
 
     assert len(stored(folder)) == 1
 
@@ -226,10 +225,11 @@ def test_another_decoder_shares_the_features(model, feed, folder):
 )
 def test_pictures_fed_otherwise_are_other_features(model, feed, folder, changed):
     get(model, feed, folder)
+    fed, asked = dataclasses.replace(feed.preprocessing, **changed), []
 
-    fed = dataclasses.replace(feed.preprocessing, **changed)
-    get(model, dataclasses.replace(feed, preprocessing=fed), folder)
+    get(model, dataclasses.replace(feed, preprocessing=fed), folder, asked=asked)
 
+    assert asked == list(range(PICTURES))
     assert len(stored(folder)) == 2
 
 
@@ -250,38 +250,52 @@ def test_other_crops_and_another_size_of_them_are_other_features(model, feed, fo
     assert [features.query.shape[1] for features in cached.values()] == [2, 3, 2]
 
 
-@pytest.mark.parametrize("change", ["content", "time", "name", "order", "fewer"])
-def test_other_pictures_are_other_features(model, feed, folder, change):
-    get(model, feed, folder)
-    paths = list(feed.table.paths)
+@pytest.mark.parametrize("change", ["content", "time", "name", "folder"])
+def test_another_picture_has_other_features_and_the_rest_are_read(model, feed, folder, change):
+    before = get(model, feed, folder)
+    paths, asked = list(feed.table.paths), []
     if change == "content":
         Image.fromarray(picture(73, 80)).save(paths[1])
     elif change == "time":
         os.utime(paths[1], ns=(0, 10**18))
     elif change == "name":
         paths[1] = paths[1].rename(paths[1].with_name("other.png"))
-    elif change == "order":
-        paths.reverse()
     else:
-        paths.pop()
-    scores = feed.table.scores[: len(paths)]
-    table = dataclasses.replace(feed.table, paths=tuple(paths), scores=scores)
+        (paths[1].parent / "elsewhere").mkdir()
+        paths[1] = paths[1].rename(paths[1].parent / "elsewhere" / paths[1].name)
 
-    get(model, dataclasses.replace(feed, table=table), folder)
+    found = get(model, with_paths(feed, paths), folder, asked=asked)
 
-    assert len(stored(folder)) == 2
+    assert asked == [1]
+    assert len(stored(folder)) == 1
+    rest = [row for row in range(PICTURES) if row != 1]
+    assert torch.equal(found.query[rest], before.query[rest])
+    assert torch.equal(found.query[1], before.query[1]) == (change != "content")
 
 
-def test_pictures_that_moved_and_scores_that_changed_share_the_features(model, feed, folder):
-    get(model, feed, folder)
-    elsewhere = feed.table.paths[0].parent / "elsewhere"
-    elsewhere.mkdir()
-    paths = tuple(path.rename(elsewhere / path.name) for path in feed.table.paths)
-    table = Table(name="renamed", paths=paths, scores=(3.0, 1.0, 2.0))
+def test_pictures_of_one_name_size_and_time_are_told_apart(model, feed, folder, tmp_path):
+    """LIVE has an `img1.bmp` in each of five folders."""
+    paths = [tmp_path / kind / "img1.bmp" for kind in ("jpeg", "wn")]
+    for path, pixels in zip(paths, (picture(80, 80), 255 - picture(80, 80)), strict=True):
+        path.parent.mkdir()
+        Image.fromarray(pixels).save(path)
+        os.utime(path, ns=(0, 10**18))
+    assert paths[0].stat().st_size == paths[1].stat().st_size
+
+    first, second = get(model, with_paths(feed, paths), folder).query
+
+    assert not torch.equal(first, second)
+
+
+def test_a_data_set_that_moved_keeps_its_features(model, feed, folder, tmp_path_factory):
+    whole = get(model, feed, folder)
+    images = feed.table.paths[0].parent
+    copy = tmp_path_factory.mktemp("elsewhere") / images.name
+    shutil.copytree(images, copy)
+    paths = [copy / path.name for path in feed.table.paths]
 
     found = Cache(model, folder).get(
-        dataclasses.replace(feed, table=table, workers=1), never, "plan"
+        dataclasses.replace(with_paths(feed, paths), workers=1), never, "plan"
     )
 
-    assert isinstance(found, CachedFeatures)
-    assert len(stored(folder)) == 1
+    assert torch.equal(found.query, whole.query)
