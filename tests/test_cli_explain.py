@@ -31,8 +31,10 @@ def test_a_figure_is_written_and_the_score_is_that_of_lifeiqa_score(photo, tmp_p
     result = explain(photo, "-o", out)
 
     with Scorer(bundled(suffix=".safetensors")) as scorer:
-        expected = scorer.score(photo).value
-    assert result.stdout == f"wrote {out}: score {expected:.4f}, crops 5\n"
+        expected = scorer.score(photo)
+    assert result.stdout == (
+        f"wrote {out}: score {expected.value:.4f}, crops {len(expected.crops)}\n"
+    )
     assert result.exit_code == 0
     with Image.open(out) as figure:
         assert figure.format == "PNG"

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from skimage import data
 
+from lifeiqa.crops import CropPlan
+from lifeiqa.manifest import read_manifest
+from lifeiqa.weights import bundled
+
 ROOT = Path(__file__).parents[1]
 PHOTOGRAPH = Path(data.__file__).parent / "astronaut.png"
 
@@ -40,7 +44,8 @@ def test_the_bundled_model_scores_a_photograph(python):
     lines = run(python.with_name("lifeiqa"), "score", str(PHOTOGRAPH), "--format", "jsonl")
     (row,) = map(json.loads, lines.splitlines())
     assert 0 < row["score"] < 1
-    assert len(row["crops"]) == 5
+    plan = CropPlan.parse(read_manifest(bundled()).preprocessing.crops)
+    assert len(row["crops"]) == plan.count
     again = run(
         python,
         "-c",
