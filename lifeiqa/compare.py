@@ -28,7 +28,8 @@ def compare_files(
         first: the parent.
         second: the child; it must be fed as the parent is.
         crops_for: gives crops ``(n, S, S, 3)`` for the parent's preprocessing and crop size.
-        tolerances: that of the lower precision of the two is taken.
+        tolerances: ``engine`` is taken where one of the two is an engine, else that of the lower
+            precision.
         rounding: run FP16 graphs on a CPU with every FP16 tensor really rounded.
 
     Raises:
@@ -47,12 +48,13 @@ def compare_files(
                     f"Parity is between two forms of one model"
                 )
         crops = crops_for(ours.preprocessing, ours.config.crop_size)
-        tolerance = tolerances["fp16" if "fp16" in (ours.precision, theirs.precision) else "fp32"]
+        precision = "fp16" if "fp16" in (ours.precision, theirs.precision) else "fp32"
+        changed = "engine" if "engine" in (ours.kind, theirs.kind) else precision
         observed = [observe(session, crops) for session in (parent, child)]
     name = f"{first.name} -> {second.name}"
     return ParityReport(
         f"parity on {len(crops)} crops; from {observed[0].runtime}",
-        (link(name, observed[0], observed[1], tolerance),),
+        (link(name, observed[0], observed[1], tolerances[changed]),),
     )
 
 

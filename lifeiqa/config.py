@@ -8,9 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from lifeiqa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Variant = Literal["paper", "official"]
 Mixer = Literal["gcn", "attention", "none"]
@@ -143,7 +146,7 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """The inverse of `to_dict`. Unknown names are refused, missing ones take defaults."""
-        return _from_dict(cls, values)
+        return settings_from_dict(cls, values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +183,7 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """The inverse of `dataclasses.asdict`; unknown names are refused."""
-        return _from_dict(cls, values)
+        return settings_from_dict(cls, values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,13 +223,18 @@ class Labels:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Labels:
         """The inverse of `dataclasses.asdict`; unknown names are refused."""
-        return _from_dict(cls, values)
+        return settings_from_dict(cls, values)
 
 
-_Config = TypeVar("_Config", ModelConfig, Preprocessing, Labels)
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
-def _from_dict(cls: type[_Config], values: dict[str, Any]) -> _Config:
+def settings_from_dict(cls: type[_Settings], values: dict[str, Any]) -> _Settings:
+    """A frozen dataclass from plain values; unknown names are refused, missing ones take defaults.
+
+    Raises:
+        ConfigError: a name is unknown, or a value is refused by the class itself.
+    """
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - known)
     if unknown:

@@ -6,11 +6,14 @@
     ├── ConfigError             a setting that cannot work (also a ValueError)
     ├── ImageError              a picture that cannot be decoded or cropped
     ├── ArtifactError           a model file that is missing, damaged or not what its manifest says
-    │   └── CheckpointError     a training checkpoint that cannot be read or converted
+    │   ├── CheckpointError     a training checkpoint that cannot be read or converted
+    │   └── EngineMismatchError an engine built for another TensorRT or another chip than is here
     ├── DatasetError            a table of labels, or its pictures, that cannot be used
     ├── TrainingError           a training run that cannot go on
     ├── ExportError             a network that could not be written as a graph
+    │   ├── EngineBuildError    a graph that TensorRT cannot parse or compile
     │   └── ParityError         an artifact that drifted from its parent by more than its tolerance
+    ├── DeviceError             no CUDA driver or device, or a CUDA call that failed
     └── MissingDependencyError  an optional package that is not installed (also an ImportError)
 
 A message says what is wrong, with the value, then what to do about it.
@@ -42,6 +45,10 @@ class CheckpointError(ArtifactError):
     """A training checkpoint that cannot be read or converted."""
 
 
+class EngineMismatchError(ArtifactError):
+    """An engine that was built for another TensorRT or another chip than is here."""
+
+
 class DatasetError(LifeIQAError):
     """A table of labels, or one of its pictures, that cannot be used."""
 
@@ -54,8 +61,16 @@ class ExportError(LifeIQAError):
     """A network that could not be written as a graph."""
 
 
+class EngineBuildError(ExportError):
+    """A graph that TensorRT cannot parse or compile; the message names node and cause."""
+
+
 class ParityError(ExportError):
     """An artifact whose scores differ from its parent's by more than the tolerance."""
+
+
+class DeviceError(LifeIQAError):
+    """There is no CUDA driver or device, or a CUDA call failed."""
 
 
 class MissingDependencyError(LifeIQAError, ImportError):

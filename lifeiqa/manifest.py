@@ -1,27 +1,35 @@
 """The manifest of a model file: what it is, what it came from, how to feed it, how far it drifted.
 
 A checkpoint carries its manifest in the safetensors header. Any other model file has a sidecar,
-``<file>.json``, whose sha256 ties the two together; an ONNX file also carries a copy inside.
+``<file>.json``, which holds the sha256 of the file and a checksum of its own values, so that a
+change to either is found; an ONNX file also carries a copy inside. Neither sum is a signature:
+whoever can write both files can make them agree.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lifeiqa.config import Labels, ModelConfig, Precision, Preprocessing
+from lifeiqa.engine import EngineInfo
 from lifeiqa.errors import ArtifactError, ConfigError, require
-from lifeiqa.files import sha256_of
+from lifeiqa.files import atomic_write, sha256_of
 
 METADATA_KEY = "lifeiqa"
 """Key of the JSON text in the metadata of a safetensors or ONNX file."""
 FORMAT = 1
 """Version of the JSON layout."""
 
-Kind = Literal["checkpoint", "onnx"]
+CHECKSUM = "checksum"
+"""Key of the checksum in a sidecar."""
+
+Kind = Literal["checkpoint", "onnx", "engine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +51,8 @@ class Manifest:
         preprocessing: how a picture becomes crops, and crops network input.
         labels: what a score means.
         precision: arithmetic of the graph.
-        batch: the one batch size that the graph takes; None for any.
+        batch: the one batch size that the graph takes; None for any, and for an engine.
+        engine: what an engine was compiled for; None for any other file.
         opset: ONNX operator set; None for a checkpoint.
         parents: the files it was made from, the nearest first.
         training: data set, split, seed and figures of the run that made the weights.
@@ -59,6 +68,7 @@ class Manifest:
     labels: Labels
     precision: Precision = "fp32"
     batch: int | None = None
+    engine: EngineInfo | None = None
     opset: int | None = None
     parents: tuple[Parent, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
@@ -77,8 +87,11 @@ class Manifest:
         Raises:
             ArtifactError: it is not such a text; the message names ``origin``.
         """
+        return cls._from_values(_parsed(text, origin), origin=origin)
+
+    @classmethod
+    def _from_values(cls, values: dict[str, Any], *, origin: str) -> Manifest:
         try:
-            values = json.loads(text)
             if values.pop("format", None) != FORMAT:
                 raise ValueError(f"it is not a manifest of format {FORMAT}")
             if values["kind"] not in get_args(Kind):
@@ -88,6 +101,10 @@ class Manifest:
             batch = values.get("batch")
             if batch is not None and not (isinstance(batch, int) and batch >= 1):
                 raise ValueError(f"batch is {batch!r}")
+            if (values["kind"] == "engine") != (values.get("engine") is not None):
+                raise ValueError(f"kind is {values['kind']!r}, engine {values.get('engine')!r}")
+            if values.get("engine") is not None:
+                values["engine"] = EngineInfo.from_dict(values["engine"])
             values["config"] = ModelConfig.from_dict(values["config"])
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
             values["labels"] = Labels.from_dict(values["labels"])
@@ -102,6 +119,45 @@ class Manifest:
 def sidecar_of(path: Path) -> Path:
     """``model.fp16.onnx`` -> ``model.fp16.onnx.json``."""
     return path.with_name(path.name + ".json")
+
+
+def write_with_sidecar(path: Path, manifest: Manifest, write: Callable[[Path], None]) -> Manifest:
+    """Write a model file and its sidecar; each is whole or absent, and sums tie them together.
+
+    Args:
+        path: of the model file.
+        manifest: what it is; its sha256 is filled in.
+        write: writes the model to the path that it is given.
+
+    Returns:
+        The manifest as it stands in the sidecar.
+    """
+    with atomic_write(sidecar_of(path)) as sidecar, atomic_write(path) as temporary:
+        write(temporary)
+        manifest = dataclasses.replace(manifest, sha256=sha256_of(temporary))
+        sidecar.write_text(sidecar_text(manifest), encoding="utf-8")
+    return manifest
+
+
+def sidecar_text(manifest: Manifest) -> str:
+    """The text of a sidecar: the manifest with its checksum."""
+    values = json.loads(manifest.to_json())
+    return json.dumps({**values, CHECKSUM: _checksum(values)}, indent=2) + "\n"
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _parsed(text: str, origin: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+    except ValueError as error:
+        raise ArtifactError(f"{origin}: the manifest cannot be read: {error}") from error
+    return values
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -120,8 +176,8 @@ def read_manifest(path: Path) -> Manifest:
     if path.suffix == ".onnx":
         return _from_onnx(path)
     raise ArtifactError(
-        f"{path}: neither a .safetensors checkpoint nor an .onnx model, "
-        f"and there is no manifest {sidecar.name} beside it"
+        f"{path}: there is no manifest {sidecar.name} beside it, and only .safetensors and .onnx "
+        f"files carry one inside"
     )
 
 
@@ -140,6 +196,7 @@ def describe(manifest: Manifest) -> str:
         "network": f"{config.variant}, {config.backbone_name}, {config.queries} queries of "
         f"{config.dim}, depth {config.depth}, {head}",
         "input": f"uint8 ({manifest.batch or 'batch'}, {config.crop_size}, {config.crop_size}, 3)",
+        "engine": manifest.engine and _describe_engine(manifest.engine),
         "pictures": f"{scale}, {feed.resample}, crops {feed.crops}",
         "score": f"{labels.low:g}..{labels.high:g}, {labels.direction} is better; {labels.dataset}",
         "opset": manifest.opset,
@@ -154,8 +211,22 @@ def describe(manifest: Manifest) -> str:
     return "\n".join(text)
 
 
+def _describe_engine(engine: EngineInfo) -> str:
+    batches = ", ".join(map(str, engine.profiles))
+    types = ", ".join(f"{count} {name}" for name, count in engine.arithmetic.items())
+    built = f"{engine.flavour} {engine.version}, {engine.target}, batch {batches}; tensors: {types}"
+    return built + (f"; built on {engine.gpu}, driver {engine.driver}" if engine.gpu else "")
+
+
 def _from_sidecar(path: Path, sidecar: Path) -> Manifest:
-    manifest = Manifest.from_json(_read_text(sidecar), origin=str(sidecar))
+    values = _parsed(_read_text(sidecar), str(sidecar))
+    stated = values.pop(CHECKSUM, None)
+    if stated != _checksum(values):
+        raise ArtifactError(
+            f"{sidecar}: its checksum is {stated}, its values give {_checksum(values)}. It was "
+            f"changed, or written before manifests had one: export or build {path.name} again"
+        )
+    manifest = Manifest._from_values(values, origin=str(sidecar))
     actual = sha256_of(path)
     if manifest.sha256 != actual:
         raise ArtifactError(

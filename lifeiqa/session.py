@@ -16,6 +16,9 @@ from lifeiqa.manifest import Manifest
 if TYPE_CHECKING:
     from typing import Self
 
+INPUT, OUTPUT = "crops", "score"
+"""Names of the one input and the one output of every exported graph and engine."""
+
 Scores: TypeAlias = npt.NDArray[np.float32]
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -13,7 +13,7 @@ from PIL import Image
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
 from lifeiqa.files import sha256_of
 from lifeiqa.image import Pixels
-from lifeiqa.manifest import METADATA_KEY, Manifest, sidecar_of
+from lifeiqa.manifest import METADATA_KEY, Manifest, sidecar_of, sidecar_text
 
 SIZE = 32
 
@@ -62,7 +62,7 @@ def write_model(path: Path, *, gain: float = 1.0, embed: bool = False, **changes
 def write_sidecar(path: Path, **changes: Any) -> Path:
     """Write a manifest beside a file, with that file's sha256."""
     sidecar = sidecar_of(path)
-    sidecar.write_text(manifest(**{"sha256": sha256_of(path), **changes}).to_json())
+    sidecar.write_text(sidecar_text(manifest(**{"sha256": sha256_of(path), **changes})))
     return sidecar
 
 

@@ -14,8 +14,8 @@ import onnx
 from lifeiqa.config import Precision
 from lifeiqa.data.pictures import parity_crops, pictures_in
 from lifeiqa.errors import ConfigError, ParityError
-from lifeiqa.files import atomic_write, sha256_of
-from lifeiqa.manifest import Manifest, Parent, sidecar_of
+from lifeiqa.files import sha256_of
+from lifeiqa.manifest import Manifest, Parent, write_with_sidecar
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
 from lifeiqa.parity import TOLERANCES, ParityReport, Tolerance
@@ -124,10 +124,5 @@ def export_checkpoint(
 
 
 def _write(path: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:
-    """Write the model and its sidecar; each is whole or absent, and the sha256 ties them."""
     set_metadata(proto, manifest)
-    with atomic_write(sidecar_of(path)) as sidecar, atomic_write(path) as temporary:
-        onnx.save(proto, temporary)
-        manifest = dataclasses.replace(manifest, sha256=sha256_of(temporary))
-        sidecar.write_text(manifest.to_json(indent=2) + "\n", encoding="utf-8")
-    return manifest
+    return write_with_sidecar(path, manifest, lambda temporary: onnx.save(proto, temporary))

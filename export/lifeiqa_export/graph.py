@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from lifeiqa.errors import ExportError
 from lifeiqa.manifest import METADATA_KEY, Manifest
 from lifeiqa.model.network import ScoringModel
+from lifeiqa.session import INPUT, OUTPUT
 from lifeiqa.sessions.onnxruntime import ROUTER_INPUTS, ROUTER_LOGITS
 
 OPSET = 20
 """The first operator set with Gelu as one node; LayerNormalization came with 17."""
-INPUT, OUTPUT = "crops", "score"
 DATA_DEPENDENT = frozenset(
     {"TopK", "ScatterElements", "ScatterND", "NonZero", "Loop", "If", "Scan"}
 )
