@@ -15,13 +15,16 @@ def open_session(
     """Open a model file with the runtime that fits it; the file's manifest is checked first.
 
     Args:
-        path: a ``.safetensors`` checkpoint (PyTorch) or an ``.onnx`` model (ONNX Runtime).
+        path: a ``.safetensors`` checkpoint (PyTorch), an ``.onnx`` model (ONNX Runtime), or an
+            ``.engine`` (TensorRT).
         provider: ``"cpu"`` or ``"cuda"``; None takes the fastest that is there.
         threads: CPU threads for one run; None leaves it to the runtime.
 
     Raises:
         ArtifactError: the file is missing, damaged, or no model file.
+        EngineMismatchError: an engine was built for another TensorRT or another chip.
         MissingDependencyError: its runtime is not installed; the message names the extra.
+        DeviceError: an engine finds no CUDA driver or device, or CUDA failed.
         ConfigError: the provider is unknown or not available here.
     """
     path = Path(path)
@@ -38,6 +41,13 @@ def open_session(
         from lifeiqa.sessions.pytorch import open_checkpoint
 
         return open_checkpoint(path, provider=provider, threads=threads)
+    if path.suffix == ".engine":
+        from lifeiqa.sessions.tensorrt import TensorRTSession
+
+        if provider == "cpu":
+            raise ConfigError(f"provider is 'cpu', and {path.name} runs on a GPU alone")
+        return TensorRTSession(path)
     raise ArtifactError(
-        f"{path}: the ending {path.suffix!r} is no model file; .onnx and .safetensors are read"
+        f"{path}: the ending {path.suffix!r} is no model file; "
+        f".onnx, .safetensors and .engine are read"
     )

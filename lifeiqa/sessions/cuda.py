@@ -1,0 +1,142 @@
+"""The part of the CUDA runtime that an engine needs: memory, streams, events and graphs.
+
+Thin over NVIDIA's `cuda.bindings.runtime`: calls raise instead of returning a status, and whatever
+must be given back is a context manager. Pointers and handles are plain integers, so that they can
+be those of torch, CuPy or pycuda as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lifeiqa.errors import DeviceError, require
+
+
+class Cuda:
+    """The CUDA runtime on one device.
+
+    Args:
+        device: its number.
+        extra: the extra of lifeiqa that brings ``cuda-bindings``, for the error without it.
+
+    Raises:
+        MissingDependencyError: ``cuda-bindings`` is not installed.
+    """
+
+    def __init__(self, device: int, *, extra: str) -> None:
+        self.device = device
+        self._api: Any = require("cuda.bindings.runtime", extra=extra, purpose="running an engine")
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make the device the thread's current one for a block, and give back the one before."""
+        before = self._call("cudaGetDevice")
+        if before != self.device:
+            self._call("cudaSetDevice", self.device)
+        try:
+            yield
+        finally:
+            if before != self.device:
+                self._call("cudaSetDevice", before)
+
+    @contextmanager
+    def device_memory(self, size: int) -> Iterator[int]:
+        """A pointer to ``size`` bytes on the device."""
+        pointer = self._call("cudaMalloc", size)
+        try:
+            yield int(pointer)
+        finally:
+            self._call("cudaFree", pointer)
+
+    @contextmanager
+    def pinned_memory(self, size: int) -> Iterator[int]:
+        """A pointer to ``size`` bytes of page-locked memory of the host, for copies in a stream."""
+        pointer = self._call("cudaMallocHost", size)
+        try:
+            yield int(pointer)
+        finally:
+            self._call("cudaFreeHost", pointer)
+
+    @contextmanager
+    def stream(self) -> Iterator[int]:
+        """A stream of its own, which does not wait for the default stream."""
+        stream = self._call("cudaStreamCreateWithFlags", self._api.cudaStreamNonBlocking)
+        try:
+            yield int(stream)
+        finally:
+            self._call("cudaStreamDestroy", stream)
+
+    @contextmanager
+    def event(self) -> Iterator[int]:
+        """An event that orders streams and takes no time stamps."""
+        event = self._call("cudaEventCreateWithFlags", self._api.cudaEventDisableTiming)
+        try:
+            yield int(event)
+        finally:
+            self._call("cudaEventDestroy", event)
+
+    @contextmanager
+    def captured(self, stream: int, enqueue: Any) -> Iterator[Any]:
+        """A graph of what ``enqueue()`` puts into a stream, ready for `launch`.
+
+        Only calls of this thread are watched, so that other threads may allocate meanwhile.
+        """
+        mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self._call("cudaStreamBeginCapture", stream, mode)
+        try:
+            enqueue()
+        except BaseException:
+            # The stream stays unusable until its capture is ended; what it held is of no use.
+            self._api.cudaStreamEndCapture(stream)
+            raise
+        graph = self._call("cudaStreamEndCapture", stream)
+        try:
+            executable = self._call("cudaGraphInstantiate", graph, 0)
+        finally:
+            self._call("cudaGraphDestroy", graph)
+        try:
+            yield executable
+        finally:
+            self._call("cudaGraphExecDestroy", executable)
+
+    def allocate(self, size: int, stream: int) -> int:
+        """Device memory that is there for what follows in a stream; `free` gives it back."""
+        return int(self._call("cudaMallocAsync", size, stream))
+
+    def free(self, pointer: int) -> None:
+        """Give back memory of `allocate`, once the device has done with it."""
+        self._call("cudaFree", pointer)
+
+    def copy(self, target: int, source: int, size: int, stream: int) -> None:
+        """Copy bytes in a stream; the pointers say where they lie."""
+        kind = self._api.cudaMemcpyKind.cudaMemcpyDefault
+        self._call("cudaMemcpyAsync", target, source, size, kind, stream)
+
+    def launch(self, executable: Any, stream: int) -> None:
+        """Run a captured graph in a stream."""
+        self._call("cudaGraphLaunch", executable, stream)
+
+    def synchronize(self, stream: int) -> None:
+        """Wait until a stream is empty."""
+        self._call("cudaStreamSynchronize", stream)
+
+    def record(self, event: int, stream: int) -> None:
+        """Let an event stand for what is in a stream now."""
+        self._call("cudaEventRecord", event, stream)
+
+    def wait_in(self, stream: int, event: int) -> None:
+        """Let what follows in a stream begin after an event."""
+        self._call("cudaStreamWaitEvent", stream, event, 0)
+
+    def wait_for(self, event: int) -> None:
+        """Wait until an event has come to pass."""
+        self._call("cudaEventSynchronize", event)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        status, *values = getattr(self._api, name)(*arguments)
+        if status != self._api.cudaError_t.cudaSuccess:
+            _, text = self._api.cudaGetErrorString(status)
+            raise DeviceError(f"{name}: {status.name}, {text.decode()}")
+        return values[0] if values else None
