@@ -1,0 +1,129 @@
+"""The command `lifeiqa-engine`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lifeiqa.commands import File, Folder, guarded
+from lifeiqa.engine import BatchProfile
+from lifeiqa.errors import ConfigError
+from lifeiqa.flavours import FLAVOURS
+
+flavour_option = click.option(
+    "--flavour",
+    type=click.Choice(list(FLAVOURS)),
+    default="tensorrt",
+    show_default=True,
+    help="tensorrt builds for the GPU that is here; tensorrt-rtx for any --target, without a GPU.",
+)
+
+
+@click.group()
+@click.version_option(package_name="lifeiqa")
+def main() -> None:
+    """Compile exported graphs to TensorRT engines, or ask whether that would work."""
+
+
+def refuse_precision(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Say why there is no such option; the value is never used."""
+    if value is not None:
+        raise click.BadParameter(
+            f"{value!r}: an engine has the precision of its ONNX file, since TensorRT builds "
+            f"strongly typed networks. Export that file with lifeiqa-export --precision {value}"
+        )
+
+
+@main.command()
+@click.argument("model", metavar="MODEL.onnx", type=File)
+@flavour_option
+@click.option("--target", "targets", help="Chips of TensorRT-RTX engines, one each: sm86,sm89.")
+@click.option(
+    "--batch",
+    "batches",
+    help="Batch sizes, one optimization profile each: 1,8,32; a range is 1:8:32.",
+)
+@click.option("--static", type=click.IntRange(1), help="One batch size, fixed in the network.")
+@click.option("-o", "--out", type=Folder, default=Path(), help="Folder of the result.")
+@click.option(
+    "--timing-cache",
+    type=File,
+    help="Keep kernel times here; version, chip and driver are added to the name.",
+)
+@click.option(
+    "--hardware-compatibility",
+    type=click.Choice(["none", "ampere_plus", "same_compute_capability"]),
+    default="none",
+    help="Let the engine run on other chips too.",
+)
+@click.option("--version-compatible", is_flag=True, help="Let later TensorRT releases run it.")
+@click.option("--refit", is_flag=True, help="Let its weights be replaced.")
+@click.option("--strip-plan", is_flag=True, help="Leave its weights to the ONNX file beside it.")
+@click.option("--layers", is_flag=True, help="Also write what became of the graph, as JSON.")
+@click.option(
+    "--precision", callback=refuse_precision, expose_value=False, hidden=True, is_eager=True
+)
+@guarded
+def build(
+    model: Path,
+    flavour: str,
+    targets: str | None,
+    batches: str | None,
+    static: int | None,
+    out: Path,
+    **optional: Any,
+) -> None:
+    """Compile MODEL.onnx, a file of lifeiqa-export, to an engine with its manifest.
+
+    The precision is that of the file: there is no switch for it.
+    """
+    from lifeiqa_engines.build import engine_from_onnx
+    from lifeiqa_engines.configuration import BuildOptions
+
+    profiles = None
+    if batches is not None:
+        profiles = [BatchProfile.parse(text) for text in batches.split(",")]
+    for target in _names(targets):
+        engine = engine_from_onnx(
+            model,
+            out,
+            flavour=flavour,
+            target=target,
+            profiles=profiles,
+            static=static,
+            options=BuildOptions(**optional),
+            report=lambda line: click.echo(line, err=True),
+        )
+        size = engine.path.stat().st_size
+        click.echo(f"wrote {engine.path} ({size / 1e6:.1f} MB, {engine.manifest.precision})")
+    click.echo(
+        f"not yet compared: on its GPU, lifeiqa compare {model} ENGINE --images DIR", err=True
+    )
+
+
+@main.command()
+@click.argument("model", metavar="MODEL.onnx", type=File)
+@flavour_option
+@guarded
+def check(model: Path, flavour: str) -> None:
+    """Say whether TensorRT's parser takes MODEL.onnx, any ONNX file, and list what it refuses.
+
+    Exit status 1 when it refuses something.
+    """
+    from lifeiqa_engines.network import check_onnx
+
+    support = check_onnx(model, flavour=flavour)
+    click.echo(support)
+    sys.exit(0 if support else 1)
+
+
+def _names(targets: str | None) -> list[str | None]:
+    if targets is None:
+        return [None]
+    names = [name.strip().lower() for name in targets.split(",")]
+    if not all(names) or len(set(names)) != len(names):
+        raise ConfigError(f"--target {targets!r}: name each chip once, as in sm86,sm89")
+    return list(names)
