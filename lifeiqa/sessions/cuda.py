@@ -88,18 +88,21 @@ class Cuda:
         try:
             enqueue()
         except BaseException:
-            # The stream stays unusable until its capture is ended; what it held is of no use.
-            self._api.cudaStreamEndCapture(stream)
+            # The stream stays unusable until its capture is ended. The error to report is the one
+            # that is on its way, so what these two say is left aside.
+            _, graph = self._api.cudaStreamEndCapture(stream)
+            if graph is not None and int(graph) != 0:
+                self._api.cudaGraphDestroy(graph)
             raise
         graph = self._call("cudaStreamEndCapture", stream)
         try:
             executable = self._call("cudaGraphInstantiate", graph, 0)
+            try:
+                yield executable
+            finally:
+                self._call("cudaGraphExecDestroy", executable)
         finally:
             self._call("cudaGraphDestroy", graph)
-        try:
-            yield executable
-        finally:
-            self._call("cudaGraphExecDestroy", executable)
 
     def allocate(self, size: int, stream: int) -> int:
         """Device memory that is there for what follows in a stream; `free` gives it back."""

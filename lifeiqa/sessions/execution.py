@@ -186,6 +186,7 @@ class DeviceBatch(Closing):
         self._cuda, self._executor = cuda, executor
         with ExitStack() as owned:
             self._done = owned.enter_context(cuda.event())
+            owned.callback(cuda.wait_for, self._done)
             executor.take_profile(profile, stream)
             cuda.synchronize(stream)
             self._owned = owned.pop_all()
@@ -210,7 +211,6 @@ class DeviceBatch(Closing):
 
     def close(self) -> None:
         """Wait for the last execution, then give the event back."""
-        self._cuda.wait_for(self._done)
         self._owned.close()
 
 

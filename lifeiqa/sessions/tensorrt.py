@@ -75,7 +75,8 @@ class TensorRTSession(Closing):
         self._closed = False
         with self._cuda.current(), ExitStack() as owned:
             self._stream = owned.enter_context(self._cuda.stream())
-            self._engine = _Engine(trt, flavour, path, self.manifest, cuda_graph=cuda_graph)
+            self._engine = _Engine(trt, path, self.manifest, info, cuda_graph=cuda_graph)
+            owned.callback(self._engine.close)
             self._owned = owned.pop_all()
 
     def run(self, crops: Pixels) -> Scores:
@@ -131,13 +132,8 @@ class TensorRTSession(Closing):
     def close(self) -> None:
         """See `Session.close`. Waits for what `run_device` put into streams."""
         with self._lock, self._cuda.current():
-            if self._closed:
-                return
             self._closed = True
-            for batch in (*self._hosts.values(), *self._devices.values()):
-                batch.close()
             self._hosts, self._devices = {}, {}
-            self._engine.close()
             self._owned.close()
 
     def _check_open(self) -> None:
@@ -146,7 +142,7 @@ class TensorRTSession(Closing):
 
     def _host(self, batch: int) -> HostBatch:
         if batch not in self._hosts:
-            self._hosts[batch] = HostBatch(
+            made = HostBatch(
                 self._cuda,
                 self._engine.executor(),
                 stream=self._stream,
@@ -154,13 +150,15 @@ class TensorRTSession(Closing):
                 shape=(batch, self._size, self._size, 3),
                 capture=self._capture,
             )
+            self._hosts[batch] = self._owned.enter_context(made)
         return self._hosts[batch]
 
     def _device(self, profile: int) -> DeviceBatch:
         if profile not in self._devices:
-            self._devices[profile] = DeviceBatch(
+            made = DeviceBatch(
                 self._cuda, self._engine.executor(), stream=self._stream, profile=profile
             )
+            self._devices[profile] = self._owned.enter_context(made)
         return self._devices[profile]
 
     def _follow(self, producer: int | None, stream: int) -> None:
@@ -175,26 +173,28 @@ class _Engine:
     """TensorRT's objects for one engine."""
 
     def __init__(
-        self, trt: Any, flavour: Flavour, path: Path, manifest: Manifest, *, cuda_graph: bool
+        self, trt: Any, path: Path, manifest: Manifest, info: EngineInfo, *, cuda_graph: bool
     ) -> None:
-        self._trt, self._flavour, self._cuda_graph = trt, flavour, cuda_graph
+        self._trt, self._cuda_graph = trt, cuda_graph
+        self._captures = flavour_named(info.flavour).captures_graphs
         self._logger: Logger = collecting_logger(trt)
         plan = path.read_bytes()
         # The very bytes that TensorRT gets: the file may have been replaced since its check.
         if hashlib.sha256(plan).hexdigest() != manifest.sha256:
             raise ArtifactError(f"{path}: it was replaced while it was being opened: try again")
         self._runtime: Any = trt.Runtime(self._logger)
-        self._runtime.engine_host_code_allowed = False
+        # A version-compatible plan brings a runtime of its own; no other holds code of the host.
+        self._runtime.engine_host_code_allowed = info.version_compatible
         self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise ArtifactError(f"{path}: TensorRT cannot load it: {self._logger.take()}")
-        if manifest.engine is not None and manifest.engine.stripped:
+        if info.stripped:
             self._refit(path, manifest)
 
     def executor(self) -> Executor:
         """A new context, with working memory for the profile that it will take."""
         strategy = self._trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
-        if self._flavour.captures_graphs:
+        if self._captures:
             graphs = self._trt.CudaGraphStrategy
             config = self._engine.create_runtime_config()
             config.set_execution_context_allocation_strategy(strategy)

@@ -1,0 +1,218 @@
+"""A fake of `cuda.bindings.runtime` in the memory of the host, strict about order and ownership.
+
+Pointers are real addresses, copies really move bytes, and a stream that is being captured keeps
+its work until the graph is launched. Whatever the real runtime would refuse or leave undefined is
+refused here: unknown pointers, work in a destroyed stream, waiting or allocating while capturing.
+"""
+
+# ruff: noqa: N801, N802, N815  (the names are those of the real module)
+
+import ctypes
+import enum
+import itertools
+
+
+class cudaError_t(enum.IntEnum):
+    cudaSuccess = 0
+    cudaErrorInvalidValue = 1
+    cudaErrorMemoryAllocation = 2
+    cudaErrorInvalidResourceHandle = 400
+    cudaErrorStreamCaptureUnsupported = 900
+
+
+class cudaMemcpyKind(enum.IntEnum):
+    cudaMemcpyDefault = 4
+
+
+class cudaStreamCaptureMode(enum.IntEnum):
+    cudaStreamCaptureModeThreadLocal = 1
+
+
+OK = cudaError_t.cudaSuccess
+
+
+class FakeCuda:
+    """Looks like the module: ``calls`` are names of functions, ``live`` is what was not freed."""
+
+    cudaError_t, cudaMemcpyKind = cudaError_t, cudaMemcpyKind
+    cudaStreamCaptureMode = cudaStreamCaptureMode
+    cudaStreamNonBlocking, cudaEventDisableTiming = 1, 2
+
+    def __init__(self):
+        self.calls = []
+        self.live = {}
+        self.fail_at = None  # number of the call that fails
+        self.device = 0
+        self.capturing = None  # (stream, operations)
+        self.graphs = {}
+        self.waits = []
+        self._handles = itertools.count(1000)
+
+    def __getattr__(self, name):
+        if not name.startswith("cuda"):
+            raise AttributeError(name)
+        action = getattr(type(self), "_" + name)
+
+        def call(*arguments):
+            self.calls.append(name)
+            if self.fail_at == len(self.calls):
+                if name == "cudaStreamEndCapture":
+                    self.capturing = None
+                return (cudaError_t.cudaErrorMemoryAllocation, None)
+            result = action(self, *arguments)
+            return result if isinstance(result, tuple) else (result,)
+
+        return call
+
+    def count(self, name):
+        return self.calls.count(name)
+
+    def enqueue(self, stream, operation):
+        """Run an operation now, or keep it for the graph that is being captured."""
+        if self.live.get(stream) not in ("stream", "caller's stream"):
+            return cudaError_t.cudaErrorInvalidResourceHandle
+        if self.capturing is not None and self.capturing[0] == stream:
+            self.capturing[1].append(operation)
+        else:
+            operation()
+        return OK
+
+    def holds(self, pointer, size):
+        """Whether bytes lie in one live allocation."""
+        return any(
+            start <= pointer and pointer + size <= start + what[1]
+            for start, what in self.live.items()
+            if isinstance(what, tuple)
+        )
+
+    def callers_stream(self):
+        """A stream that somebody else made."""
+        return self._new("caller's stream")
+
+    def upload(self, array):
+        """Somebody else's array on the device; its address."""
+        pointer = self._allocate("caller's memory", array.nbytes)[1]
+        ctypes.memmove(pointer, array.ctypes.data, array.nbytes)
+        return pointer
+
+    def owned(self):
+        """What was allocated by the code under test and not given back."""
+        kinds = [what[0] if isinstance(what, tuple) else what for what in self.live.values()]
+        return sorted(kind for kind in kinds if not kind.startswith("caller's"))
+
+    def _new(self, what):
+        handle = next(self._handles)
+        self.live[handle] = what
+        return handle
+
+    def _allocate(self, kind, size):
+        if self.capturing is not None:
+            return cudaError_t.cudaErrorStreamCaptureUnsupported, None
+        buffer = (ctypes.c_uint8 * size)()
+        self.live[ctypes.addressof(buffer)] = (kind, size, buffer)
+        return OK, ctypes.addressof(buffer)
+
+    def _release(self, handle, *kinds):
+        what = self.live.get(int(handle))
+        if (what[0] if isinstance(what, tuple) else what) not in kinds:
+            return cudaError_t.cudaErrorInvalidValue
+        del self.live[int(handle)]
+        return OK
+
+    def _cudaGetDevice(self):
+        return OK, self.device
+
+    def _cudaSetDevice(self, device):
+        self.device = device
+        return OK
+
+    def _cudaMalloc(self, size):
+        return self._allocate("device", size)
+
+    def _cudaMallocHost(self, size):
+        return self._allocate("pinned", size)
+
+    def _cudaMallocAsync(self, size, stream):
+        return self._allocate("device", size)
+
+    def _cudaFree(self, pointer):
+        return self._release(pointer, "device")
+
+    def _cudaFreeHost(self, pointer):
+        return self._release(pointer, "pinned")
+
+    def _cudaStreamCreateWithFlags(self, flags):
+        assert flags == self.cudaStreamNonBlocking
+        return OK, self._new("stream")
+
+    def _cudaStreamDestroy(self, stream):
+        return self._release(stream, "stream")
+
+    def _cudaStreamSynchronize(self, stream):
+        if self.capturing is not None:
+            return cudaError_t.cudaErrorStreamCaptureUnsupported
+        return self.enqueue(stream, lambda: None)
+
+    def _cudaEventCreateWithFlags(self, flags):
+        assert flags == self.cudaEventDisableTiming
+        return OK, self._new("event")
+
+    def _cudaEventDestroy(self, event):
+        return self._release(event, "event")
+
+    def _cudaEventRecord(self, event, stream):
+        if self.live.get(event) != "event":
+            return cudaError_t.cudaErrorInvalidResourceHandle
+        return self.enqueue(stream, lambda: None)
+
+    def _cudaStreamWaitEvent(self, stream, event, flags):
+        self.waits.append(stream)
+        return self._cudaEventRecord(event, stream)
+
+    def _cudaEventSynchronize(self, event):
+        known = self.live.get(event) == "event"
+        return OK if known else cudaError_t.cudaErrorInvalidResourceHandle
+
+    def _cudaMemcpyAsync(self, target, source, size, kind, stream):
+        assert kind == cudaMemcpyKind.cudaMemcpyDefault
+        if not (self.holds(target, size) and self.holds(source, size)):
+            return cudaError_t.cudaErrorInvalidValue
+        return self.enqueue(stream, lambda: ctypes.memmove(target, source, size))
+
+    def _cudaStreamBeginCapture(self, stream, mode):
+        if self.capturing is not None:
+            return cudaError_t.cudaErrorStreamCaptureUnsupported
+        self.capturing = (stream, [])
+        return OK
+
+    def _cudaStreamEndCapture(self, stream):
+        assert self.capturing is not None
+        assert self.capturing[0] == stream
+        operations, self.capturing = self.capturing[1], None
+        graph = self._new("graph")
+        self.graphs[graph] = operations
+        return OK, graph
+
+    def _cudaGraphInstantiate(self, graph, flags):
+        executable = self._new("executable graph")
+        self.graphs[executable] = self.graphs[graph]
+        return OK, executable
+
+    def _cudaGraphDestroy(self, graph):
+        return self._release(graph, "graph")
+
+    def _cudaGraphExecDestroy(self, executable):
+        return self._release(executable, "executable graph")
+
+    def _cudaGraphLaunch(self, executable, stream):
+        if self.live.get(executable) != "executable graph":
+            return cudaError_t.cudaErrorInvalidResourceHandle
+
+        def replay():
+            for operation in self.graphs[executable]:
+                operation()
+
+        return self.enqueue(stream, replay)
+
+    def _cudaGetErrorString(self, status):
+        return OK, f"what {status.name} means".encode()
