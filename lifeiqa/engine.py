@@ -7,6 +7,7 @@ written down, and checked before TensorRT sees a byte of it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,7 @@ from lifeiqa.errors import ConfigError, EngineMismatchError
 from lifeiqa.flavours import FLAVOURS, flavour_named
 
 HardwareCompatibility = Literal["none", "ampere_plus", "same_compute_capability"]
+_LARGEST = 2**31 - 1  # a dimension of TensorRT's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,8 @@ class BatchProfile:
 
     def __post_init__(self) -> None:
         sizes = (self.minimum, self.optimum, self.maximum)
-        if not all(isinstance(size, int) and size >= 1 for size in sizes):
-            raise ConfigError(f"batch {self}: sizes are whole numbers of at least 1")
+        if not all(type(size) is int and 1 <= size <= _LARGEST for size in sizes):
+            raise ConfigError(f"batch {self}: sizes are whole numbers of 1 to {_LARGEST}")
         if not self.minimum <= self.optimum <= self.maximum:
             raise ConfigError(f"batch {self}: write MINIMUM:OPTIMUM:MAXIMUM in rising order")
 
@@ -69,7 +71,7 @@ class BatchProfile:
         return self.minimum <= batch <= self.maximum
 
     def __str__(self) -> str:
-        if self.is_fixed:
+        if self.minimum == self.optimum == self.maximum:
             return str(self.minimum)
         return f"{self.minimum}:{self.optimum}:{self.maximum}"
 
@@ -187,7 +189,6 @@ def target_of(compute_capability: str) -> str:
 
 def _numbers(text: str, name: str) -> tuple[int, ...]:
     """``"11.2.0.5"`` -> ``(11, 2, 0, 5)``; what follows the digits of a part is left out."""
-    try:
-        return tuple(int("".join(filter(str.isdigit, part))) for part in text.split("."))
-    except (ValueError, AttributeError):
-        raise ConfigError(f"{name} is {text!r}: numbers with dots are expected") from None
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]+[^.]*(\.[0-9]+[^.]*)*", text):
+        raise ConfigError(f"{name} is {text!r}: numbers with dots are expected")
+    return tuple(int(number) for number in re.findall(r"(?:^|\.)([0-9]+)", text))

@@ -3,18 +3,18 @@
 ::
 
     LifeIQAError
-    ├── ConfigError             a setting that cannot work (also a ValueError)
-    ├── ImageError              a picture that cannot be decoded or cropped
-    ├── ArtifactError           a model file that is missing, damaged or not what its manifest says
-    │   ├── CheckpointError     a training checkpoint that cannot be read or converted
-    │   └── EngineMismatchError an engine built for another TensorRT or another chip than is here
-    ├── DatasetError            a table of labels, or its pictures, that cannot be used
-    ├── TrainingError           a training run that cannot go on
-    ├── ExportError             a network that could not be written as a graph
-    │   ├── EngineBuildError    a graph that TensorRT cannot parse or compile
-    │   └── ParityError         an artifact that drifted from its parent by more than its tolerance
-    ├── DeviceError             no CUDA driver or device, or a CUDA call that failed
-    └── MissingDependencyError  an optional package that is not installed (also an ImportError)
+    ├── ConfigError              a setting that cannot work (also a ValueError)
+    ├── ImageError               a picture that cannot be decoded or cropped
+    ├── ArtifactError            a model file that is missing, damaged or not what its manifest says
+    │   ├── CheckpointError      a training checkpoint that cannot be read or converted
+    │   └── EngineMismatchError  an engine built for another TensorRT or another chip than is here
+    ├── DatasetError             a table of labels, or its pictures, that cannot be used
+    ├── TrainingError            a training run that cannot go on
+    ├── ExportError              a network that could not be written as a graph
+    │   ├── EngineBuildError     a graph that TensorRT cannot parse or compile
+    │   └── ParityError          an artifact that drifted from its parent by more than its tolerance
+    ├── DeviceError              no CUDA driver or device, or a CUDA call that failed
+    └── MissingDependencyError   an optional package that is not installed (also an ImportError)
 
 A message says what is wrong, with the value, then what to do about it.
 """

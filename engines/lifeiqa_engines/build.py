@@ -6,6 +6,7 @@ an engine is that of its ONNX file and cannot be chosen here.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Sequence
@@ -78,9 +79,7 @@ def engine_from_onnx(
     if parent.kind != "onnx":
         raise ArtifactError(f"{onnx}: it is {parent.kind}, and engines are built from ONNX files")
     sizes = _batch_sizes(parent, profiles, static)
-    trt = load_builder(chosen)
-    gpu = _gpu_here(chosen, target)
-    chip = target_named(trt, chosen, target, gpu)
+    trt, chip, gpu = builder_for(chosen, target)
 
     report(f"parsing {onnx.name} with {chosen.title} {trt.__version__}")
     network = Network(trt, onnx)
@@ -120,16 +119,22 @@ def engine_from_onnx(
     return EnginePath(path, manifest)
 
 
-def _gpu_here(flavour: Flavour, target: str | None) -> Device | None:
-    """The GPU that a build is made on; None where it needs none and there is none."""
+def builder_for(flavour: Flavour, target: str | None) -> tuple[Any, Target, Device | None]:
+    """The TensorRT that builds, the chip it builds for, and the GPU that it needs for that.
+
+    Raises:
+        MissingDependencyError: that TensorRT is not installed.
+        DeviceError: it needs a GPU, and there is none.
+        ConfigError: it cannot build for ``target``.
+    """
+    trt = load_builder(flavour)
+    gpu = None
     if not flavour.ahead_of_time:
-        return cuda_device()
-    if target is not None:
-        return None
-    try:
-        return cuda_device()
-    except DeviceError:
-        return None
+        gpu = cuda_device()
+    elif target is None:
+        with contextlib.suppress(DeviceError):
+            gpu = cuda_device()
+    return trt, target_named(trt, flavour, target, gpu), gpu
 
 
 def _batch_sizes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,11 @@ def refuse_precision(context: click.Context, parameter: click.Parameter, value: 
 @click.option("--static", type=click.IntRange(1), help="One batch size, fixed in the network.")
 @click.option("-o", "--out", type=Folder, default=Path(), help="Folder of the result.")
 @click.option(
+    "--parity-images",
+    type=Folder,
+    help="Compare it with MODEL.onnx on these pictures, where it can run.",
+)
+@click.option(
     "--timing-cache",
     type=File,
     help="Keep kernel times here; version, chip and driver are added to the name.",
@@ -74,18 +80,23 @@ def build(
     batches: str | None,
     static: int | None,
     out: Path,
+    parity_images: Path | None,
     **optional: Any,
 ) -> None:
     """Compile MODEL.onnx, a file of lifeiqa-export, to an engine with its manifest.
 
-    The precision is that of the file: there is no switch for it.
+    The precision is that of the file: there is no switch for it. Exit status 1 when the engine
+    drifts by more than its tolerance; it is then removed.
     """
+    from lifeiqa.data.pictures import parity_crops, pictures_in
     from lifeiqa_engines.build import engine_from_onnx
     from lifeiqa_engines.configuration import BuildOptions
+    from lifeiqa_engines.parity import prove_engine
 
     profiles = None
     if batches is not None:
         profiles = [BatchProfile.parse(text) for text in batches.split(",")]
+    pictures = None if parity_images is None else pictures_in(parity_images)
     for target in _names(targets):
         engine = engine_from_onnx(
             model,
@@ -97,11 +108,11 @@ def build(
             options=BuildOptions(**optional),
             report=lambda line: click.echo(line, err=True),
         )
+        if pictures is not None:
+            crops_for = functools.partial(parity_crops, pictures, distort=False)
+            click.echo(prove_engine(engine, model, crops_for))
         size = engine.path.stat().st_size
         click.echo(f"wrote {engine.path} ({size / 1e6:.1f} MB, {engine.manifest.precision})")
-    click.echo(
-        f"not yet compared: on its GPU, lifeiqa compare {model} ENGINE --images DIR", err=True
-    )
 
 
 @main.command()

@@ -118,7 +118,7 @@ class Configuration:
         path = path.with_name(f"{path.stem}.{key}{path.suffix}")
         known = path.read_bytes() if path.is_file() else b""
         cache = self._config.create_timing_cache(known)
-        if not self._config.set_timing_cache(cache, False):
+        if cache is None or not self._config.set_timing_cache(cache, False):
             raise ConfigError(
                 f"{path}: TensorRT refuses this timing cache: {self._network.logger.take()}. "
                 f"Delete it to begin anew"
@@ -152,7 +152,10 @@ class Configuration:
         Raises:
             EngineBuildError: the plan cannot be loaded.
         """
-        engine = self._trt.Runtime(self._network.logger).deserialize_cuda_engine(plan)
+        runtime = self._trt.Runtime(self._network.logger)
+        # A version-compatible plan holds code, which is trusted here: it was built a moment ago.
+        runtime.engine_host_code_allowed = self._options.version_compatible
+        engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise EngineBuildError(f"its layers cannot be read: {self._network.logger.take()}")
         inspector = engine.create_engine_inspector()

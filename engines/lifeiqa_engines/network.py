@@ -28,7 +28,7 @@ _HINTS = (
         "float16 meets float32 in one operation: cast one of the two in the graph",
     ),
     (r"Plugin not found", "it is no operator of ONNX's own: export without custom operators"),
-    (r"Failed to parse the ONNX model", "the file is damaged, or no ONNX file"),
+    (r"Failed to parse the ONNX model|there is no graph", "the file is damaged, or no ONNX file"),
 )
 """What to do, by what matches ``OPERATOR description`` of a refusal."""
 _TYPES = {"half": "float16", "float": "float32", "bf16": "bfloat16"}
@@ -56,7 +56,7 @@ class Refusal:
 
     def __str__(self) -> str:
         where = f"node {self.node} ({self.operator}): " if self.operator else ""
-        return where + self.description + (f". Hint: {self.hint}" if self.hint else "")
+        return where + self.description.rstrip(".") + (f". Hint: {self.hint}" if self.hint else "")
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def check_onnx(path: Path, *, flavour: str) -> Support:
     refusals = _refusals(parser)
     if not supported and not refusals:
         refusals = (Refusal("", "", logger.take()),)
+    elif supported and not parser.num_subgraphs:  # TensorRT takes an empty file
+        refusals = (Refusal("", "", "there is no graph in it"),)
     return Support(f"{chosen.title} {trt.__version__}", refusals)
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import onnx
 
-from lifeiqa.config import Precision
+from lifeiqa.config import Precision, Preprocessing
 from lifeiqa.data.pictures import parity_crops, pictures_in
 from lifeiqa.errors import ConfigError, ParityError
 from lifeiqa.files import sha256_of
+from lifeiqa.image import Pixels
 from lifeiqa.manifest import Manifest, Parent, write_with_sidecar
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
@@ -73,9 +74,7 @@ def export_checkpoint(
     if batch is not None and batch < 1:
         raise ConfigError(f"batch is {batch}: at least 1 is expected")
     network, parent = load_checkpoint(checkpoint)
-    size = network.config.crop_size
-    pictures = photographs() if images is None else pictures_in(images)
-    crops = parity_crops(pictures, parent.preprocessing, size, distort=images is None)
+    crops = measured_crops(parent.preprocessing, network.config.crop_size, images)
     forms = "distorted forms of photographs" if images is None else "pictures"
     subject = f"parity on {len(crops)} crops of {forms}"
 
@@ -121,6 +120,12 @@ def export_checkpoint(
     if not parity:
         raise ParityError(f"{path} was kept although it failed.\n{parity}")
     return exported
+
+
+def measured_crops(preprocessing: Preprocessing, size: int, images: Path | None) -> Pixels:
+    """The crops ``(n, S, S, 3)`` that parity is measured on, see `export_checkpoint`."""
+    pictures = photographs() if images is None else pictures_in(images)
+    return parity_crops(pictures, preprocessing, size, distort=images is None)
 
 
 def _write(path: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:

@@ -97,8 +97,8 @@ class _Library:
             self._library: Any = ctypes.CDLL(name)
         except OSError as error:
             raise DeviceError(
-                f"there is no CUDA driver here ({error}). An engine runs on a machine with an "
-                f"NVIDIA GPU and its driver; on this one, score with the ONNX file"
+                f"there is no CUDA driver here ({error}). This needs an NVIDIA GPU with its driver; "
+                f"an ONNX file is scored without, with provider cpu"
             ) from None
 
     def call(self, function: str, *arguments: Any) -> None:
