@@ -11,6 +11,7 @@ from lifeiqa.errors import ArtifactError, ConfigError, require
 from lifeiqa.image import Pixels
 from lifeiqa.manifest import read_manifest
 from lifeiqa.session import Array, Closing, Scores, Trace, check_crops
+from lifeiqa.sessions.batches import filled, pieces
 
 ROUTER_INPUTS, ROUTER_LOGITS = "router_inputs", "router_logits"
 """Names of values inside an exported graph."""
@@ -105,18 +106,14 @@ class OnnxRuntimeSession(Closing):
         """Run any number of crops, in pieces of the one size that a static graph takes."""
         check_crops(crops, self.manifest.config.crop_size)
         crops = np.ascontiguousarray(crops)
-        size = self.manifest.batch
-        if size is None:
+        if self.manifest.batch is None:
             results: list[Array] = session.run(outputs, {self._input: crops})
             return results
-        pieces = []
-        for start in range(0, len(crops), size):
-            piece = crops[start : start + size]
-            # The last piece is filled up with copies of its first crop, whose scores are dropped.
-            filler = np.repeat(piece[:1], size - len(piece), axis=0)
-            values = session.run(outputs, {self._input: np.concatenate([piece, filler])})
-            pieces.append([value[: len(piece)] for value in values])
-        return [np.concatenate(values) for values in zip(*pieces, strict=True)]
+        parts = []
+        for start, stop, size in pieces(len(crops), (self.manifest.batch,)):
+            values = session.run(outputs, {self._input: filled(crops[start:stop], size)})
+            parts.append([value[: stop - start] for value in values])
+        return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
     def _router_session(self) -> tuple[Any, Array]:
         """A second session whose outputs are the router's tensors, and the router's weight."""
