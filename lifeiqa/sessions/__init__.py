@@ -17,15 +17,16 @@ def open_session(
     Args:
         path: a ``.safetensors`` checkpoint (PyTorch), an ``.onnx`` model (ONNX Runtime), or an
             ``.engine`` (TensorRT).
-        provider: ``"cpu"`` or ``"cuda"``; None takes the fastest that is there.
+        provider: ``"cpu"`` or ``"cuda"``; None takes CUDA where the runtime and the driver have it.
+            Whichever it is runs, or it is an error.
         threads: CPU threads for one run; None leaves it to the runtime.
 
     Raises:
         ArtifactError: the file is missing, damaged, or no model file.
         EngineMismatchError: an engine was built for another TensorRT or another chip.
         MissingDependencyError: its runtime is not installed; the message names the extra.
-        DeviceError: an engine finds no CUDA driver or device, or CUDA failed.
-        ConfigError: the provider is unknown or not available here.
+        DeviceError: an engine, or who asked for CUDA, finds no driver or device, or CUDA failed.
+        ConfigError: the provider is unknown, not available here, or not the one that would run.
     """
     path = Path(path)
     if provider not in (None, "cpu", "cuda"):

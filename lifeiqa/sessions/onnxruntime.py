@@ -1,22 +1,30 @@
-"""ONNX Runtime as a session, on a CPU or a CUDA device."""
+"""ONNX Runtime as a session, on a CPU or a CUDA device.
+
+On CUDA a run goes through buffers that lie on the device and a CUDA graph for each batch size, see
+`lifeiqa.sessions.bound`. `OnnxRuntimeSession.trace` is a plain run of another session there too.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lifeiqa.errors import ArtifactError, ConfigError, require
+from lifeiqa.errors import ArtifactError, ConfigError, DeviceError, LifeIQAError, require
 from lifeiqa.image import Pixels
 from lifeiqa.manifest import read_manifest
 from lifeiqa.session import Array, Closing, Scores, Trace, check_crops
+from lifeiqa.sessions.batches import buckets_of, filled, pieces
+from lifeiqa.sessions.bound import BoundRuns
+from lifeiqa.sessions.providers import chosen_provider, session_on
 
 ROUTER_INPUTS, ROUTER_LOGITS = "router_inputs", "router_logits"
 """Names of values inside an exported graph."""
 ROUTER_WEIGHT = "router.weight"
 """The initialiser of the router ends with this."""
-_PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 
 
 class OnnxRuntimeSession(Closing):
@@ -24,14 +32,16 @@ class OnnxRuntimeSession(Closing):
 
     Args:
         path: the ``.onnx`` file; its sidecar, where there is one, is checked first.
-        provider: ``"cpu"`` or ``"cuda"``; None takes CUDA where it is available.
+        provider: ``"cpu"`` or ``"cuda"``; None takes CUDA where the package has it and the driver
+            has a device. Whichever it is runs, or it is an error.
         threads: CPU threads within one run; None leaves it to ONNX Runtime.
         rounding: run the graph in its `lifeiqa.sessions.rounding.rounded_form`: slower, and true
             to an FP16 graph on a CPU.
 
     Raises:
         ArtifactError: the file cannot be loaded.
-        ConfigError: the provider is not available.
+        ConfigError: the provider is not available, or ONNX Runtime would not run on it.
+        DeviceError: CUDA was asked for, and there is no driver or no device.
     """
 
     def __init__(
@@ -46,33 +56,43 @@ class OnnxRuntimeSession(Closing):
         self.manifest = read_manifest(path)
         self._path = path
         self._rounding = rounding
-        available = self._ort.get_available_providers()
-        if provider is not None and _PROVIDERS[provider] not in available:
-            raise ConfigError(
-                f"provider is {provider!r}, and this onnxruntime has {', '.join(available)}. "
-                f"For CUDA: pip install 'lifeiqa[gpu]'"
-            )
-        names = [_PROVIDERS[provider]] if provider else list(_PROVIDERS.values())
-        self._providers = [name for name in names if name in available]
+        self._provider = chosen_provider(self._ort, provider)
         self._options = self._ort.SessionOptions()
         self._options.log_severity_level = 3  # errors only: nothing else concerns a user
         if threads is not None:
             self._options.intra_op_num_threads = threads
         model = self._rounded(path).SerializeToString() if rounding else str(path)
-        self._session: Any = self._load(model)
+        cuda = self._provider == "cuda"
+        self._session: Any = self._load(model, graphs=cuda)
         self._input = self._session.get_inputs()[0].name
         self._router: tuple[Any, Array] | None = None
-        actual = self._session.get_providers()[0]
-        provider_name = actual.removesuffix("ExecutionProvider")
-        self.runtime = f"ONNX Runtime {self._ort.__version__} {provider_name}"
-        if self.manifest.precision == "fp16" and provider_name == "CPU":
+        self._bound: BoundRuns | None = None
+        self.runtime = f"ONNX Runtime {self._ort.__version__} {self._provider.upper()}"
+        if cuda:
+            self._bound = BoundRuns(
+                self._ort,
+                self._session,
+                buckets=buckets_of(self.manifest.batch),
+                device="cuda",
+                graphs=True,
+            )
+            self.runtime += ", CUDA graphs"
+        elif self.manifest.precision == "fp16":
             self.runtime += ", FP16 tensors rounded" if rounding else ", FP16 weights, FP32 between"
 
     def run(self, crops: Pixels) -> Scores:
-        """See `Session.run`."""
+        """See `Session.run`. On CUDA, the first run of a batch size is slower: it is recorded.
+
+        Raises:
+            DeviceError: the GPU failed, or its memory is short.
+        """
         self._check_open()
-        (scores,) = self._run(self._session, ["score"], crops)
-        return scores
+        with self._failures_of_the_device():
+            if self._bound is None:
+                (scores,) = self._run(self._session, ["score"], crops)
+                return scores
+            check_crops(crops, self.manifest.config.crop_size)
+            return self._bound.run(np.ascontiguousarray(crops))
 
     def trace(self, crops: Pixels) -> Trace | None:
         """See `Traceable.trace`. The first call loads the model once more, with more outputs."""
@@ -82,22 +102,37 @@ class OnnxRuntimeSession(Closing):
         if self._router is None:
             self._router = self._router_session()
         session, weight = self._router
-        inputs, logits = self._run(session, [ROUTER_INPUTS, ROUTER_LOGITS], crops)
+        with self._failures_of_the_device():
+            inputs, logits = self._run(session, [ROUTER_INPUTS, ROUTER_LOGITS], crops)
         return Trace(inputs, logits, weight)
 
     def close(self) -> None:
         """See `Session.close`."""
-        self._session = self._router = None
+        self._session = self._router = self._bound = None
 
     def _check_open(self) -> None:
         if self._session is None:
             raise ConfigError("the session is closed: open another one")
 
-    def _load(self, model: str | bytes) -> Any:
+    @contextlib.contextmanager
+    def _failures_of_the_device(self) -> Iterator[None]:
         try:
-            return self._ort.InferenceSession(
-                model, sess_options=self._options, providers=self._providers
-            )
+            yield
+        except LifeIQAError:
+            raise
+        except Exception as error:  # onnxruntime raises classes of a private module
+            if self._provider == "cpu":
+                raise
+            raise DeviceError(
+                f"{self._path}: ONNX Runtime failed on the GPU: {error}. If its memory is short, "
+                f"see what else uses it (nvidia-smi), or export with a small --batch"
+            ) from error
+
+    def _load(self, model: str | bytes, *, graphs: bool = False) -> Any:
+        try:
+            return session_on(self._ort, model, self._options, self._provider, graphs=graphs)
+        except ConfigError as error:
+            raise ConfigError(f"{self._path}: {error}") from error
         except Exception as error:  # onnxruntime raises classes of a private module
             raise ArtifactError(f"{self._path}: ONNX Runtime cannot load it: {error}") from error
 
@@ -105,18 +140,14 @@ class OnnxRuntimeSession(Closing):
         """Run any number of crops, in pieces of the one size that a static graph takes."""
         check_crops(crops, self.manifest.config.crop_size)
         crops = np.ascontiguousarray(crops)
-        size = self.manifest.batch
-        if size is None:
+        if self.manifest.batch is None:
             results: list[Array] = session.run(outputs, {self._input: crops})
             return results
-        pieces = []
-        for start in range(0, len(crops), size):
-            piece = crops[start : start + size]
-            # The last piece is filled up with copies of its first crop, whose scores are dropped.
-            filler = np.repeat(piece[:1], size - len(piece), axis=0)
-            values = session.run(outputs, {self._input: np.concatenate([piece, filler])})
-            pieces.append([value[: len(piece)] for value in values])
-        return [np.concatenate(values) for values in zip(*pieces, strict=True)]
+        parts = []
+        for start, stop, size in pieces(len(crops), (self.manifest.batch,)):
+            values = session.run(outputs, {self._input: filled(crops[start:stop], size)})
+            parts.append([value[: stop - start] for value in values])
+        return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
     def _router_session(self) -> tuple[Any, Array]:
         """A second session whose outputs are the router's tensors, and the router's weight."""
