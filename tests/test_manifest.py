@@ -3,12 +3,23 @@ import json
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tiny
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
+from lifeiqa.engine import BatchProfile, EngineInfo, Tensor
 from lifeiqa.errors import ArtifactError, MissingDependencyError
 from lifeiqa.files import sha256_of
-from lifeiqa.manifest import Manifest, Parent, describe, read_manifest, sidecar_of
+from lifeiqa.manifest import (
+    CHECKSUM,
+    Manifest,
+    Parent,
+    describe,
+    read_manifest,
+    sidecar_of,
+    sidecar_text,
+)
 
 FULL = tiny.manifest(
     config=ModelConfig(variant="official", backbone="lite0", head="moe", experts=8, top_k=3),
@@ -23,6 +34,27 @@ FULL = tiny.manifest(
     tools={"onnx": "1.21.0"},
     parity=({"name": "ONNX FP32 -> FP16", "max_drift": 0.0012, "srocc": 0.99991},),
     sha256="cd" * 32,
+)
+ENGINE = dataclasses.replace(
+    FULL,
+    name="tiny-é",
+    kind="engine",
+    batch=None,
+    engine=EngineInfo(
+        flavour="tensorrt",
+        version="11.2.0.5",
+        compute_capability="8.9",
+        gpu="NVIDIA L4",
+        driver="580.65.06",
+        profiles=(BatchProfile.fixed(1), BatchProfile.parse("1:8:32")),
+        tensors=(
+            Tensor(name="crops", type="uint8", shape=(-1, 32, 32, 3)),
+            Tensor(name="score", type="float32", shape=(-1,)),
+        ),
+        arithmetic={"float16": 9, "float32": 2},
+        hardware_compatibility="ampere_plus",
+    ),
+    parents=(Parent(file="tiny.fp16.onnx", sha256="ef" * 32), *FULL.parents),
 )
 
 
@@ -42,7 +74,27 @@ def refusal(read, *arguments, **options):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("manifest", [FULL, tiny.manifest()])
+def written(folder, described=ENGINE):
+    """An engine file, its sidecar and what the sidecar says."""
+    path = folder / "tiny.fp16.engine"
+    path.write_bytes(b"a plan")
+    described = dataclasses.replace(described, sha256=sha256_of(path))
+    sidecar_of(path).write_text(sidecar_text(described), encoding="utf-8")
+    return path, described
+
+
+def assert_refused_or_the_same(path, text, described):
+    """No change of a sidecar makes another manifest of it, or raises what we do not name."""
+    sidecar_of(path).write_bytes(text)
+    try:
+        read = read_manifest(path)
+    except ArtifactError:
+        return False
+    assert read == described, text
+    return True
+
+
+@pytest.mark.parametrize("manifest", [FULL, ENGINE, tiny.manifest()])
 @pytest.mark.parametrize("indent", [None, 2])
 def test_a_manifest_survives_json(manifest, indent):
     assert Manifest.from_json(manifest.to_json(indent=indent), origin="here") == manifest
@@ -64,7 +116,9 @@ def test_text_that_is_no_manifest_is_refused(text):
     [
         ({"format": 2}, "not a manifest of format 1"),
         ({"format": None}, "not a manifest of format 1"),
-        ({"kind": "engine"}, "kind is 'engine'"),
+        ({"kind": "engine"}, "kind is 'engine', engine None"),
+        ({"kind": "picture"}, "kind is 'picture'"),
+        ({"engine": {"flavour": "tensorrt"}}, "kind is 'onnx', engine {'flavour': 'tensorrt'}"),
         ({"precision": "int8"}, "precision is 'int8'"),
         ({"batch": 0}, "batch is 0"),
         ({"batch": "4"}, "batch is '4'"),
@@ -97,6 +151,33 @@ def test_a_damaged_manifest_is_refused_with_its_origin_and_the_damage(damage, co
     assert complaint in message
 
 
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        ({"flavour": None}, "'flavour'"),
+        ({"flavour": "openvino"}, "flavour is 'openvino'"),
+        ({"version": 11}, "version is 11"),
+        ({"profiles": None}, "no 'profiles'"),
+        ({"profiles": []}, "at least one batch size"),
+        ({"profiles": 8}, "int"),
+        ({"profiles": [8]}, "int"),
+        ({"profiles": [{"minimum": 8, "optimum": 8, "maximum": "8"}]}, "whole numbers"),
+        ({"tensors": None}, "no 'tensors'"),
+        ({"tensors": [{"name": "crops", "type": "uint8"}]}, "no 'shape'"),
+        ({"colour": "green"}, "EngineInfo has no colour"),
+    ],
+)
+def test_a_damaged_part_of_an_engine_is_refused(damage, complaint):
+    values = json.loads(ENGINE.to_json())
+    part = {**values["engine"], **damage}
+    values["engine"] = {name: value for name, value in part.items() if value is not None}
+
+    message = refusal(Manifest.from_json, json.dumps(values), origin="tiny.engine.json")
+
+    assert message.startswith("tiny.engine.json: the manifest cannot be read: ")
+    assert complaint in message
+
+
 def test_a_sidecar_is_named_after_the_whole_file_name(tmp_path):
     assert sidecar_of(tmp_path / "m.fp16.onnx") == tmp_path / "m.fp16.onnx.json"
 
@@ -113,6 +194,71 @@ def test_any_file_with_a_sidecar_has_a_manifest(tmp_path):
     tiny.write_sidecar(path)
 
     assert read_manifest(path).name == "tiny"
+
+
+def test_an_engine_is_described_by_its_sidecar(tmp_path):
+    path, described = written(tmp_path)
+
+    assert read_manifest(path) == described
+
+
+def test_a_sidecar_without_its_checksum_is_refused(tmp_path):
+    path, _ = written(tmp_path)
+    values = json.loads(sidecar_of(path).read_text())
+    stated = values.pop(CHECKSUM)
+    sidecar_of(path).write_text(json.dumps(values))
+
+    assert refusal(read_manifest, path) == (
+        f"{sidecar_of(path)}: its checksum is None, its values give {stated}. It was changed, or "
+        f"written before manifests had one: export or build tiny.fp16.engine again"
+    )
+
+
+def test_a_value_that_was_changed_by_hand_is_refused(tmp_path):
+    path, _ = written(tmp_path)
+    text = sidecar_of(path).read_text()
+    assert '"low": 1,' in text
+    sidecar_of(path).write_text(text.replace('"low": 1,', '"low": 2,'))
+
+    message = refusal(read_manifest, path)
+
+    assert message.startswith(f"{sidecar_of(path)}: its checksum is {json.loads(text)[CHECKSUM]}, ")
+
+
+def test_a_sidecar_may_be_written_in_another_style(tmp_path):
+    path, described = written(tmp_path)
+    values = dict(reversed(json.loads(sidecar_of(path).read_text()).items()))
+    text = json.dumps(values, indent="\t", ensure_ascii=False)
+    assert "é" in text
+
+    assert assert_refused_or_the_same(path, text.encode(), described)
+
+
+def test_no_bit_of_a_sidecar_can_flip_unseen(tmp_path):
+    path, described = written(tmp_path)
+    good = sidecar_of(path).read_bytes()
+    survived = set()
+    for position in range(len(good)):
+        for bit in range(8):
+            changed = bytearray(good)
+            changed[position] ^= 1 << bit
+            if assert_refused_or_the_same(path, bytes(changed), described):
+                survived.add((chr(good[position]), chr(changed[position])))
+
+    # \u00E9 is \u00e9, and there is no other way.
+    assert survived == {("e", "E")}
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_no_other_damage_to_a_sidecar_goes_unseen(tmp_path_factory, data):
+    path, described = written(tmp_path_factory.mktemp("damaged"))
+    good = sidecar_of(path).read_bytes()
+    start = data.draw(st.integers(0, len(good)))
+    stop = data.draw(st.integers(start, min(len(good), start + 4)))
+    put = data.draw(st.binary(max_size=4))
+
+    assert_refused_or_the_same(path, good[:start] + put + good[stop:], described)
 
 
 def test_a_file_that_changed_under_its_sidecar_is_refused_with_both_sums(tmp_path):
@@ -212,6 +358,27 @@ def test_reading_a_checkpoint_without_its_package_names_the_extra(tmp_path, monk
 )
 def test_a_description_says_what_a_user_needs(fact):
     assert fact in describe(FULL)
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "tiny-é (engine, fp16)",
+        "uint8 (batch, 224, 224, 3)",
+        "tensorrt 11.2.0.5, sm89, batch 1, 1:8:32; tensors: 9 float16, 2 float32; "
+        "built on NVIDIA L4, driver 580.65.06",
+        f"tiny.fp16.onnx {'ef' * 32}",
+        f"tiny.safetensors {'ab' * 32}",
+    ],
+)
+def test_a_description_says_what_an_engine_was_built_for(fact):
+    assert fact in describe(ENGINE)
+
+
+def test_a_description_names_no_gpu_where_an_engine_was_built_without_one():
+    engine = dataclasses.replace(ENGINE.engine, gpu=None, driver=None)
+
+    assert "built on" not in describe(dataclasses.replace(ENGINE, engine=engine))
 
 
 def test_a_description_leaves_out_what_is_not_known():
