@@ -74,3 +74,23 @@ def test_the_lowest_rank_correlation_is_changed_for_every_link():
 def test_a_tolerance_that_cannot_be_read_is_refused(change):
     with pytest.raises(ConfigError, match="write LINK=DRIFT with LINK one of dense, fp32, fp16"):
         tolerances_with([change])
+
+
+def test_the_tolerance_of_an_engine_is_taken(tmp_path, monkeypatch):
+    """Against a fake: the engine is an ONNX session that is called one."""
+    from lifeiqa import compare
+
+    table = {"fp32": Tolerance(1e-9), "fp16": Tolerance(1e-9), "engine": Tolerance(0.5)}
+    opened = compare._open
+
+    def as_engine(path, rounding):
+        session = opened(path, rounding)
+        if path.name == "b.onnx":
+            session.manifest = dataclasses.replace(session.manifest, kind="engine")
+        return session
+
+    monkeypatch.setattr(compare, "_open", as_engine)
+
+    assert files_compared(tmp_path, tolerances=table, gain=0.99, precision="fp16")
+    table["engine"] = Tolerance(1e-9)
+    assert not files_compared(tmp_path, tolerances=table, gain=0.99, precision="fp16")

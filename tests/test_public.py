@@ -1,3 +1,4 @@
+import itertools
 import json
 import pkgutil
 import re
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 import lifeiqa
+import lifeiqa_engines
 import tiny
 from lifeiqa import errors
 from lifeiqa.errors import LifeIQAError, MissingDependencyError, require
@@ -14,6 +16,7 @@ from lifeiqa.errors import LifeIQAError, MissingDependencyError, require
 OPTIONAL = (
     *("torch", "timm", "safetensors", "onnx", "onnxruntime", "accelerate"),
     *("scipy", "matplotlib", "openpyxl", "tqdm", "tomli_w", "tensorboard", "skimage"),
+    *("tensorrt", "tensorrt_rtx", "cuda", "pycuda"),
 )
 COMMANDS = [
     "score",
@@ -73,7 +76,10 @@ def loaded_by(code):
 
 
 def core_modules():
-    names = [info.name for info in pkgutil.walk_packages(lifeiqa.__path__, "lifeiqa.")]
+    """Modules of the core and of the engines that need no optional package to be imported."""
+    packages = (lifeiqa, lifeiqa_engines)
+    found = [pkgutil.walk_packages(each.__path__, f"{each.__name__}.") for each in packages]
+    names = [info.name for info in itertools.chain(*found)]
     return [name for name in names if not name.startswith(PYTORCH_ONLY)]
 
 
@@ -119,9 +125,10 @@ def test_a_score_needs_no_torch_and_no_scipy(tmp_path):
 
 
 def test_the_core_is_found():
-    core = {"cli", "scorer", "data.table", "evaluation.evaluate", "training.settings"}
+    core = {"cli", "scorer", "data.table", "evaluation.evaluate", "sessions.tensorrt"}
 
     assert {f"lifeiqa.{name}" for name in core} <= set(core_modules())
+    assert "lifeiqa_engines.build" in core_modules()
 
 
 def test_the_core_imports_without_any_optional_package():
@@ -142,6 +149,7 @@ def test_the_commands_are_these():
         ("lifeiqa.cli", ["--help"]),
         *(("lifeiqa.cli", [command, "--help"]) for command in COMMANDS),
         ("lifeiqa_export.cli", ["--help"]),
+        *(("lifeiqa_engines.cli", [*command, "--help"]) for command in ([], ["build"], ["check"])),
     ],
 )
 def test_help_comes_without_any_optional_package(module, arguments):

@@ -188,14 +188,14 @@ def test_garbage_is_refused_even_with_a_manifest_that_fits(tmp_path, content):
 
 
 def test_a_missing_model_is_refused(tmp_path):
-    for name in ("none.onnx", "none.safetensors"):
+    for name in ("none.onnx", "none.safetensors", "none.engine"):
         with pytest.raises(ArtifactError, match=f"{name}: no such model file"):
             open_session(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["tiny.engine", "tiny.pth", "tiny"])
+@pytest.mark.parametrize("name", ["tiny.plan", "tiny.pth", "tiny"])
 def test_another_ending_is_no_model_file(tmp_path, name):
-    with pytest.raises(ArtifactError, match=r"\.onnx and \.safetensors are read"):
+    with pytest.raises(ArtifactError, match=r"\.onnx, \.safetensors and \.engine are read"):
         open_session(tmp_path / name)
 
 

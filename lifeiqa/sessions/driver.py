@@ -97,8 +97,8 @@ class _Library:
             self._library: Any = ctypes.CDLL(name)
         except OSError as error:
             raise DeviceError(
-                f"there is no CUDA driver here ({error}). This needs an NVIDIA GPU with its driver; "
-                f"an ONNX file is scored without, with provider cpu"
+                f"there is no CUDA driver here ({error}). This needs an NVIDIA GPU and its driver; "
+                f"an ONNX file is scored without them, with provider cpu"
             ) from None
 
     def call(self, function: str, *arguments: Any) -> None:
