@@ -5,15 +5,26 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test lint card clean
+.PHONY: demo test test-gpu lint card clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
-	$(BIN)/lifeiqa inspect exported/lite0-biq2021.fp16.onnx
+	$(BIN)/lifeiqa-engine build exported/lite0-biq2021.fp16.onnx --flavour tensorrt-rtx --target sm89 \
+		--batch 8 -o exported
+	$(BIN)/lifeiqa inspect exported/lite0-biq2021.fp16.tensorrt-rtx.sm89.engine
 	$(BIN)/lifeiqa score $(PHOTOGRAPHS)
 
 test: lint
 	$(BIN)/pytest
+
+# On a machine with a GPU. An environment of its own, since onnxruntime-gpu takes onnxruntime's place.
+# The outcome and what was measured are in gpu-report.json.
+test-gpu:
+	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/pip install --quiet --editable '.[dev,tensorrt]'
+	.venv-gpu/bin/pip uninstall --quiet --yes onnxruntime
+	.venv-gpu/bin/pip install --quiet --force-reinstall --no-deps onnxruntime-gpu
+	LIFEIQA_GPU_REPORT=gpu-report.json .venv-gpu/bin/pytest tests/gpu
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -32,4 +43,4 @@ card: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.card $(DATA)
 
 clean:
-	rm -rf $(VENV) exported
+	rm -rf $(VENV) .venv-gpu exported
