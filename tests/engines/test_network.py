@@ -1,0 +1,357 @@
+"""What the parser of TensorRT-RTX says to graphs that it does not take, and what we say of it."""
+
+import sys
+
+import onnx
+import pytest
+import tensorrt_rtx
+from click.testing import CliRunner
+from onnx import TensorProto, helper
+
+import tiny
+from lifeiqa.engine import Tensor
+from lifeiqa.errors import ArtifactError, ConfigError, EngineBuildError, MissingDependencyError
+from lifeiqa_engines.cli import main
+from lifeiqa_engines.network import Network, Refusal, Support, check_onnx
+
+PARSER = f"TensorRT-RTX {tensorrt_rtx.__version__}"
+FLOAT, HALF, UINT8, INT64 = (
+    TensorProto.FLOAT,
+    TensorProto.FLOAT16,
+    TensorProto.UINT8,
+    TensorProto.INT64,
+)
+DATA_DEPENDENT = (
+    "its shapes or its order depend on the data, as in sparse routing: lifeiqa-export writes "
+    "dense routing instead"
+)
+DAMAGED = "the file is damaged, or no ONNX file"
+HALVES = helper.make_tensor("scales", FLOAT, [4], [1, 1, 0.5, 0.5])
+
+
+def value(name, kind, *shape):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def node(kind, inputs, outputs, **attributes):
+    return helper.make_node(kind, inputs.split(" "), outputs.split(" "), **attributes)
+
+
+def graph(nodes, inputs, outputs, constants=()):
+    built = helper.make_graph(nodes, "graph", inputs, outputs, list(constants))
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ours", 1)]
+    return helper.make_model(built, opset_imports=opsets, ir_version=10).SerializeToString()
+
+
+def resize(source, target, **attributes):
+    return node("Resize", f"{source}  scales", target, mode="cubic", antialias=1, **attributes)
+
+
+NON_ZERO = graph(
+    [node("NonZero", "x", "y", name="where")],
+    [value("x", FLOAT, 4, 4)],
+    [value("y", INT64, 2, None)],
+)
+NON_ZERO_IN_A_BRANCH = graph(
+    [
+        helper.make_node(
+            "If",
+            ["c"],
+            ["y"],
+            then_branch=helper.make_graph(
+                [node("Relu", "x", "t")], "yes", [], [value("t", FLOAT, 4)]
+            ),
+            else_branch=helper.make_graph(
+                [node("NonZero", "x", "e", name="inner")], "no", [], [value("e", INT64, 1, None)]
+            ),
+        )
+    ],
+    [value("c", TensorProto.BOOL), value("x", FLOAT, 4)],
+    [value("y", FLOAT, 4)],
+)
+BYTES_TRANSPOSED = graph(
+    [node("Transpose", "x", "y", perm=[0, 3, 1, 2], name="channels_first")],
+    [value("x", UINT8, 1, 4, 4, 3)],
+    [value("y", UINT8, 1, 3, 4, 4)],
+)
+MIXED_SUM = graph(
+    [node("Add", "x w", "y", name="sum")],
+    [value("x", HALF, 4)],
+    [value("y", HALF, 4)],
+    [helper.make_tensor("w", FLOAT, [4], [1, 2, 3, 4])],
+)
+MIXED_PRODUCT = graph(
+    [node("MatMul", "w x", "y", name="product")],
+    [value("x", HALF, 2, 2)],
+    [value("y", HALF, 2, 2)],
+    [helper.make_tensor("w", FLOAT, [2, 2], [1, 2, 3, 4])],
+)
+SMOOTHED = graph(
+    [resize("x", "y", name="shrink")],
+    [value("x", FLOAT, 1, 3, 8, 8)],
+    [value("y", FLOAT, 1, 3, 4, 4)],
+    [HALVES],
+)
+CUSTOM = graph(
+    [node("Sharpness", "x", "y", name="own", domain="ours")],
+    [value("x", FLOAT, 4)],
+    [value("y", FLOAT, 4)],
+)
+UNNAMED = graph(
+    [node("Relu", "x", "r"), node("NonZero", "r", "y")],
+    [value("x", FLOAT, 4, 4)],
+    [value("y", INT64, 2, None)],
+)
+SEVERAL = graph(
+    [
+        resize("x", "a", name="first"),
+        resize("a", "b", name="second"),
+        node("Sharpness", "b", "y", name="own", domain="ours"),
+    ],
+    [value("x", FLOAT, 1, 3, 8, 8)],
+    [value("y", FLOAT, 1, 3, 2, 2)],
+    [HALVES],
+)
+OTHER = graph([node("Relu", "x", "y")], [value("x", FLOAT, 4)], [value("y", FLOAT, 4)])
+NOTHING = graph([], [], [])
+
+FLOATS_MEET = "float16 meets float32 in one operation: cast one of the two in the graph"
+REFUSED = {
+    "NonZero": (NON_ZERO, "node 'where' (NonZero): ", "NonZero", DATA_DEPENDENT),
+    "a branch": (NON_ZERO_IN_A_BRANCH, "node 'inner' (NonZero): ", "NonZero", DATA_DEPENDENT),
+    "no name": (UNNAMED, "node 1 (NonZero): ", "NonZero", DATA_DEPENDENT),
+    "uint8 Transpose": (
+        BYTES_TRANSPOSED,
+        "node 'channels_first' (Transpose): ",
+        "has type UInt8",
+        "cast the crops to a float type first, then transpose",
+    ),
+    "mixed sum": (MIXED_SUM, "node 'sum' (Add): ", "types Half and Float", FLOATS_MEET),
+    "mixed product": (MIXED_PRODUCT, "node 'product' (MatMul): ", "type Half", FLOATS_MEET),
+    "antialias": (
+        SMOOTHED,
+        "node 'shrink' (Resize): ",
+        "Antialiasing is not supported",
+        "pictures are resized before the graph, see lifeiqa.crops",
+    ),
+    "unknown operator": (
+        CUSTOM,
+        "node 'own' (Sharpness): ",
+        "Plugin not found",
+        "it is no operator of ONNX's own: export without custom operators",
+    ),
+    "garbage": (b"garbage", "", "Failed to parse the ONNX model", DAMAGED),
+    "half a file": (NON_ZERO[: len(NON_ZERO) // 2], "", "Failed to parse the ONNX model", DAMAGED),
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes bytes under the name of a model."""
+
+    def write(content):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refusal_names_the_node_the_cause_and_a_way_out(name, file):
+    content, where, cause, hint = REFUSED[name]
+    support = check_onnx(file(content), flavour="tensorrt-rtx")
+
+    assert not support
+    assert len(support.refusals) == 1
+    headline, line = str(support).splitlines()
+    assert headline == f"{PARSER} refuses the graph"
+    assert line.startswith(where)
+    assert line.endswith(f". Hint: {hint}")
+    description = line.removeprefix(where).removesuffix(f". Hint: {hint}")
+    assert cause in description
+    assert not description.endswith(".")
+    assert "catchCudaError" not in line
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_refused_in_the_same_words_when_it_is_built(name, file):
+    path = file(REFUSED[name][0])
+    refusal = check_onnx(path, flavour="tensorrt-rtx").refusals[0]
+
+    with pytest.raises(EngineBuildError) as caught:
+        Network(tensorrt_rtx, path)
+
+    assert str(caught.value) == f"{path}: TensorRT refuses the graph: {refusal}"
+
+
+def test_several_refusals_come_together(file):
+    path = file(SEVERAL)
+    support = check_onnx(path, flavour="tensorrt-rtx")
+
+    assert [(refusal.node, refusal.operator) for refusal in support.refusals] == [
+        ("'first'", "Resize"),
+        ("'second'", "Resize"),
+        ("'own'", "Sharpness"),
+    ]
+    assert len(str(support).splitlines()) == 4
+    with pytest.raises(EngineBuildError) as caught:
+        Network(tensorrt_rtx, path)
+    assert str(caught.value) == (
+        f"{path}: TensorRT refuses the graph: " + "; ".join(map(str, support.refusals))
+    )
+
+
+@pytest.mark.parametrize("content", [b"", tiny.model().SerializeToString()[:2], NOTHING])
+def test_a_file_without_a_graph_is_refused_although_tensorrt_takes_it(content, file):
+    path = file(content)
+
+    assert str(check_onnx(path, flavour="tensorrt-rtx")) == (
+        f"{PARSER} refuses the graph\nthere is no graph in it. Hint: {DAMAGED}"
+    )
+    with pytest.raises(ArtifactError) as caught:
+        Network(tensorrt_rtx, path)
+    assert str(caught.value) == (
+        f"{path}: its graph has no tensors, not crops and score: export it with lifeiqa-export"
+    )
+
+
+def test_a_graph_of_another_kind_is_taken_by_the_parser_and_builds_nothing(file):
+    path = file(OTHER)
+
+    assert str(check_onnx(path, flavour="tensorrt-rtx")) == f"{PARSER} takes the graph"
+    with pytest.raises(ArtifactError) as caught:
+        Network(tensorrt_rtx, path)
+    assert str(caught.value) == (
+        f"{path}: its graph has ['x', 'y'], not crops and score: export it with lifeiqa-export"
+    )
+
+
+def test_a_graph_with_one_output_more_is_refused(file):
+    model = tiny.model()
+    model.graph.output.append(value("mean", FLOAT, "batch"))
+    path = file(model.SerializeToString())
+
+    with pytest.raises(ArtifactError, match=r"its graph has \['crops', 'score', 'mean'\], not"):
+        Network(tensorrt_rtx, path)
+
+
+def test_a_network_has_the_types_of_its_graph(file):
+    network = Network(tensorrt_rtx, file(tiny.model(batch=4).SerializeToString()))
+
+    assert network.tensors == (
+        Tensor(name="crops", type="uint8", shape=(4, tiny.SIZE, tiny.SIZE, 3)),
+        Tensor(name="score", type="float32", shape=(4,)),
+    )
+    assert set(network.arithmetic) == {"float32"}
+
+
+def test_a_network_of_an_open_batch_says_so(file):
+    network = Network(tensorrt_rtx, file(tiny.model().SerializeToString()))
+
+    assert [tensor.shape for tensor in network.tensors] == [(-1, tiny.SIZE, tiny.SIZE, 3), (-1,)]
+
+
+def test_the_most_frequent_type_of_a_network_comes_first(file):
+    nodes = [
+        node("Cast", "crops", "a", to=HALF),
+        *(node("Relu", before, after) for before, after in zip("abc", "bcd", strict=True)),
+        node("Cast", "d", "score", to=FLOAT),
+    ]
+    built = graph(nodes, [value("crops", UINT8, 4)], [value("score", FLOAT, 4)])
+
+    assert list(Network(tensorrt_rtx, file(built)).arithmetic.items()) == [
+        ("float16", 4),
+        ("float32", 1),
+    ]
+
+
+def test_a_refusal_is_one_line():
+    refusal = Refusal("'a'", "NonZero", "It is unsupported.")
+    whole = Refusal("", "", "TensorRT gave no reason")
+
+    assert str(refusal) == f"node 'a' (NonZero): It is unsupported. Hint: {DATA_DEPENDENT}"
+    assert str(whole) == "TensorRT gave no reason"
+    assert str(Refusal("3", "Relu", "It is unsupported.")) == "node 3 (Relu): It is unsupported"
+    assert str(Support("TensorRT 11", (refusal, whole))) == (
+        f"TensorRT 11 refuses the graph\n{refusal}\nTensorRT gave no reason"
+    )
+
+
+@pytest.mark.parametrize("operator", ["NonZero", "Loop", "If", "Scan", "ScatterND"])
+def test_operators_of_sparse_routing_share_a_hint(operator):
+    assert Refusal("0", operator, "no").hint == DATA_DEPENDENT
+    assert Refusal("0", f"My{operator}", "no").hint is None
+
+
+def test_what_nobody_can_explain_has_no_hint():
+    assert Refusal("0", "Relu", "anything").hint is None
+    assert Refusal("0", "Transpose", "its permutation is wrong").hint is None
+    assert Refusal("0", "Resize", "its mode is unknown").hint is None
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    path = tmp_path / "none.onnx"
+
+    with pytest.raises(ArtifactError) as caught:
+        check_onnx(path, flavour="tensorrt-rtx")
+    assert str(caught.value) == f"{path}: no such ONNX file"
+    with pytest.raises(ArtifactError, match="no such ONNX file"):
+        check_onnx(tmp_path, flavour="tensorrt-rtx")
+    with pytest.raises(ArtifactError, match="no such ONNX file"):
+        Network(tensorrt_rtx, path)
+
+
+def test_a_parser_that_is_not_there_is_not_asked(file, monkeypatch):
+    path = file(OTHER)
+    with pytest.raises(ConfigError, match="flavour is 'openvino'"):
+        check_onnx(path, flavour="openvino")
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lifeiqa\[tensorrt-rtx\]'"):
+        check_onnx(path, flavour="tensorrt-rtx")
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "first"),
+    [
+        (tiny.model().SerializeToString(), 0, f"{PARSER} takes the graph"),
+        (OTHER, 0, f"{PARSER} takes the graph"),
+        (NON_ZERO, 1, f"{PARSER} refuses the graph"),
+        (b"", 1, f"{PARSER} refuses the graph"),
+        (b"garbage", 1, f"{PARSER} refuses the graph"),
+    ],
+)
+def test_the_command_prints_the_answer_and_exits_with_it(content, status, first, file):
+    path = file(content)
+    run = CliRunner().invoke(main, ["check", str(path), "--flavour", "tensorrt-rtx"])
+
+    assert run.exit_code == status
+    assert run.stdout == f"{check_onnx(path, flavour='tensorrt-rtx')}\n"
+    assert run.stdout.splitlines()[0] == first
+    assert run.stderr == ""
+
+
+def test_the_command_checks_a_file_without_a_manifest(file):
+    path = file(tiny.model().SerializeToString())
+    onnx.checker.check_model(onnx.load(path))
+
+    assert [each.name for each in path.parent.iterdir()] == ["model.onnx"]
+    run = CliRunner().invoke(main, ["check", str(path), "--flavour", "tensorrt-rtx"])
+    assert run.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.onnx", "--flavour", "tensorrt-rtx"], "ArtifactError: none.onnx: no such ONNX file"),
+        (["none.onnx", "--flavour", "openvino"], "'openvino' is not one of"),
+        ([".", "--flavour", "tensorrt-rtx"], "is a directory"),
+        ([], "Missing argument 'MODEL.onnx'"),
+    ],
+)
+def test_what_cannot_be_checked_exits_with_two(arguments, words):
+    run = CliRunner().invoke(main, ["check", *arguments])
+
+    assert run.exit_code == 2
+    assert words in run.stderr
+    assert run.stdout == ""
