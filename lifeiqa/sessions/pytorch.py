@@ -20,14 +20,31 @@ class PyTorchSession(Closing):
 
     The session keeps a copy of the module in evaluation mode, so that training may go on with the
     original. The number of threads belongs to the process in PyTorch, so it is not set here.
+
+    Args:
+        model: what to run.
+        manifest: of its checkpoint.
+        device: of PyTorch.
+        compiled: run it through ``torch.compile``, which needs a C++ compiler; the first run of a
+            batch size is then slow.
     """
 
-    def __init__(self, model: ScoringModel, manifest: Manifest, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: ScoringModel,
+        manifest: Manifest,
+        *,
+        device: str = "cpu",
+        compiled: bool = False,
+    ) -> None:
         self.manifest = manifest
         self.device = torch.device(device)
         self._model: ScoringModel | None = copy.deepcopy(model).eval().to(self.device)
+        if compiled:
+            self._model.compile(dynamic=False)
         arithmetic = str(model.network.dtype).removeprefix("torch.")
-        self.runtime = f"PyTorch {torch.__version__} {device} {arithmetic}"
+        form = ", compiled" if compiled else ""
+        self.runtime = f"PyTorch {torch.__version__} {device} {arithmetic}{form}"
 
     @torch.inference_mode()
     def run(self, crops: Pixels) -> Scores:
@@ -59,7 +76,9 @@ class PyTorchSession(Closing):
         return torch.tensor(crops, device=self.device)
 
 
-def open_checkpoint(path: Path, *, provider: str | None, threads: int | None) -> Session:
+def open_checkpoint(
+    path: Path, *, provider: str | None, threads: int | None, compiled: bool = False
+) -> Session:
     """Open a checkpoint, see `lifeiqa.open_session`. Threads are set for the process."""
     if provider == "cuda" and not torch.cuda.is_available():
         raise ConfigError("provider is 'cuda', and PyTorch sees no CUDA device; use provider cpu")
@@ -68,7 +87,7 @@ def open_checkpoint(path: Path, *, provider: str | None, threads: int | None) ->
     device = provider or ("cuda" if torch.cuda.is_available() else "cpu")
     network, manifest = load_checkpoint(path)
     model = ScoringModel(network, manifest.preprocessing, manifest.labels)
-    return PyTorchSession(model, manifest, device=device)
+    return PyTorchSession(model, manifest, device=device, compiled=compiled)
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

@@ -1,0 +1,91 @@
+"""What is measured: a model file in a runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lifeiqa.errors import ConfigError
+from lifeiqa.files import sha256_of
+from lifeiqa.weights import bundled
+
+RUNTIMES = {
+    "pytorch": "PyTorch eager",
+    "torch.compile": "torch.compile",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "tensorrt": "TensorRT",
+}
+"""Ways to run a model file, and their names for people."""
+_BY_SUFFIX = {
+    ".safetensors": ("pytorch", "torch.compile"),
+    ".onnx": ("onnxruntime", "openvino"),
+    ".engine": ("tensorrt",),
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model file in a runtime.
+
+    Attributes:
+        file: the model file.
+        runtime: a key of `RUNTIMES`.
+        sha256: of the file.
+        size: of the file, in bytes.
+    """
+
+    file: Path
+    runtime: str
+    sha256: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """What tables and comparisons call it: runtime and file name."""
+        return f"{RUNTIMES[self.runtime]}, {self.file.name}"
+
+
+def candidates_from(models: Sequence[str], baseline: str) -> list[Candidate]:
+    """Every way to run the models that were named, the baseline first.
+
+    Args:
+        models: files, or names of bundled models, which stand for checkpoint and ONNX file.
+        baseline: the runtime that all others are set against; its first file is taken.
+
+    Raises:
+        ConfigError: a model is no file and no bundled name, or none of them runs in the baseline.
+    """
+    files = dict.fromkeys(file for model in models for file in _files(model))
+    found = []
+    for file in files:
+        runtimes = _BY_SUFFIX.get(file.suffix)
+        if runtimes is None:
+            raise ConfigError(f"{file}: {', '.join(_BY_SUFFIX)} are measured")
+        checksum, size = sha256_of(file), file.stat().st_size
+        found += [Candidate(file, runtime, checksum, size) for runtime in runtimes]
+    found = [each for each in found if each.runtime != "openvino" or _has("openvino")]
+    for candidate in found:
+        if candidate.runtime == baseline:
+            return [candidate, *(each for each in found if each != candidate)]
+    raise ConfigError(
+        f"the baseline is {baseline}, and no model runs in it: "
+        f"{', '.join(each.name for each in found)}"
+    )
+
+
+def _files(model: str) -> list[Path]:
+    path = Path(model)
+    if path.is_file():
+        return [path]
+    pair = [bundled(model, suffix) for suffix in (".safetensors", ".fp32.onnx")]
+    files = [file for file in pair if file is not None]
+    if not files:
+        raise ConfigError(f"{model}: neither a file nor the name of a bundled model")
+    return files
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

@@ -1,0 +1,130 @@
+"""The command `lifeiqa-bench`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lifeiqa.cli import options
+from lifeiqa.cli.source import Source
+from lifeiqa.commands import File, Folder, guarded
+from lifeiqa.errors import ConfigError, require_all
+from lifeiqa.weights import DEFAULT
+from lifeiqa_benchmarks.candidate import RUNTIMES
+
+
+@click.group()
+@click.version_option(package_name="lifeiqa")
+def main() -> None:
+    """Measure models: how fast, how faithful, how heavy; and compare two measurements."""
+
+
+@main.command()
+@click.argument("models", metavar="MODEL...", nargs=-1)
+@click.option("--batch", "batches", default="1,8,32", show_default=True, help="Crops a run.")
+@options.threads
+@click.option(
+    "--baseline",
+    type=click.Choice(list(RUNTIMES)),
+    default="pytorch",
+    show_default=True,
+    help="What the others are set against, in turns.",
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0.1),
+    default=4.0,
+    show_default=True,
+    help="Seconds for each candidate and batch size; the baseline takes as long in between.",
+)
+@click.option("--pictures", type=Folder, help="Pictures for drift and stages, not scikit-image's.")
+@click.option("--dataset", type=File, metavar="TABLE.csv", help="Pictures with human scores.")
+@click.option("--images", type=Folder, help="Folder that the paths of TABLE are relative to.")
+@click.option("-o", "--out", type=Folder, default=Path("bench"), help="Folder of the report.")
+@guarded
+def run(
+    models: tuple[str, ...],
+    batches: str,
+    threads: int | None,
+    baseline: str,
+    duration: float,
+    pictures: Path | None,
+    dataset: Path | None,
+    images: Path | None,
+    out: Path,
+) -> None:
+    """Measure each MODEL, a file or a bundled name, in every runtime that takes it.
+
+    A checkpoint runs in PyTorch, eager and compiled; an ONNX file in ONNX Runtime, and in OpenVINO
+    where it is installed; an engine in TensorRT. Writes report.json, report.md and report.html.
+    """
+    require_all("scipy", "matplotlib", "skimage", extra="dev", purpose="lifeiqa-bench run")
+    from lifeiqa.data.pictures import pictures_in
+    from lifeiqa.files import atomic_write
+    from lifeiqa_benchmarks import page, table
+    from lifeiqa_benchmarks.candidate import candidates_from
+    from lifeiqa_benchmarks.machine import cores
+    from lifeiqa_benchmarks.run import Settings
+    from lifeiqa_benchmarks.run import run as measure
+    from lifeiqa_export.photographs import photographs
+
+    labelled: Any = None
+    if dataset is not None:
+        labelled = Source(
+            table=dataset,
+            images=images,
+            path_column=None,
+            score_column=None,
+            dataset=None,
+            data=None,
+        ).read()
+    settings = Settings(
+        batches=_sizes(batches),
+        threads=threads or cores(),
+        seconds=duration,
+        pictures=tuple(photographs() if pictures is None else pictures_in(pictures)),
+        labelled=labelled,
+        label_name="" if dataset is None else f"{dataset.name}, {len(labelled.paths)} pictures",
+    )
+    candidates = candidates_from(models or (DEFAULT,), baseline)
+    report = measure(candidates, settings, report=lambda line: click.echo(line, err=True))
+    written = {
+        "report.json": report.to_json(),
+        "report.md": table.document(report),
+        "report.html": page.page(report),
+    }
+    for name, text in written.items():
+        with atomic_write(out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    click.echo(table.document(report))
+    click.echo(f"wrote {', '.join(str(out / name) for name in written)}", err=True)
+
+
+@main.command()
+@click.argument("old", metavar="OLD.json", type=File)
+@click.argument("new", metavar="NEW.json", type=File)
+@guarded
+def compare(old: Path, new: Path) -> None:
+    """Say what got slower, less faithful or heavier from OLD.json to NEW.json beyond noise.
+
+    Exit status 1 when something did.
+    """
+    from lifeiqa_benchmarks.regression import compare_reports
+    from lifeiqa_benchmarks.report import Report
+
+    found = compare_reports(Report.from_json(old), Report.from_json(new))
+    click.echo(found)
+    sys.exit(0 if found else 1)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise ConfigError(f"--batch {text!r}: write sizes with commas, 1,8,32")
+    return tuple(sorted(set(sizes)))

@@ -1,0 +1,220 @@
+"""A whole run: every candidate in its own process, in turns with the baseline."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lifeiqa.crops import crops_from_pixels
+from lifeiqa.data.pictures import parity_crops
+from lifeiqa.data.table import Table
+from lifeiqa.errors import ConfigError
+from lifeiqa.image import decode
+from lifeiqa.manifest import Manifest, read_manifest
+from lifeiqa.metrics import srocc
+from lifeiqa.session import Array
+from lifeiqa_benchmarks.candidate import Candidate
+from lifeiqa_benchmarks.client import Client, WorkerError
+from lifeiqa_benchmarks.machine import machine
+from lifeiqa_benchmarks.report import Accuracy, Report, Result, Stages
+from lifeiqa_benchmarks.turns import PAIRS, alone, in_turns
+
+_SCORING_BATCH, _GATHERED = 8, 8
+_PRODUCT_SIZE, _PRODUCT_SECONDS = 2048, 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        batches: crops a run.
+        threads: of every runtime.
+        seconds: for each candidate and batch size, over all its turns.
+        pictures: files for accuracy and stages.
+        labelled: pictures with human scores, or None.
+        label_name: what those are called in the report.
+    """
+
+    batches: tuple[int, ...]
+    threads: int
+    seconds: float
+    pictures: tuple[Path, ...]
+    labelled: Table | None = None
+    label_name: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "batches": list(self.batches),
+            "threads": self.threads,
+            "seconds": self.seconds,
+            "turns": PAIRS,
+            "pictures": len(self.pictures),
+            "human_scores": self.label_name,
+        }
+
+
+def run(
+    candidates: Sequence[Candidate], settings: Settings, *, report: Callable[[str], None]
+) -> Report:
+    """Measure candidates, the first being the baseline of all others.
+
+    Args:
+        candidates: two forms of one model at least make a comparison; one alone is measured too.
+        settings: how.
+        report: takes a line for each step begun.
+
+    Raises:
+        WorkerError: the baseline cannot be measured. What befalls another candidate is its result.
+        ConfigError: the candidates are not forms of one model.
+    """
+    manifests = [read_manifest(each.file) for each in candidates]
+    _require_one_model(candidates, manifests)
+    before = machine()
+    with tempfile.TemporaryDirectory(prefix="lifeiqa-bench-") as folder:
+        material = _Material(manifests[0], settings, Path(folder))
+        first = candidates[0]
+        report(f"{first.name}: the baseline")
+        with Client(first, threads=settings.threads) as baseline:
+            peak = baseline.ask("product", size=_PRODUCT_SIZE, seconds=_PRODUCT_SECONDS)["flops"]
+            flops = baseline.ask("flops")["flops"] if first.runtime == "pytorch" else None
+            reference = material.scores(baseline)
+            results = [_measured(first, baseline, None, material, reference)]
+            for candidate in candidates[1:]:
+                report(candidate.name)
+                results.append(_tried(candidate, baseline, material, reference))
+            peak_again = baseline.ask("product", size=_PRODUCT_SIZE, seconds=_PRODUCT_SECONDS)
+    return Report(
+        machine=before,
+        settings=settings.to_dict(),
+        results=tuple(results),
+        flops_per_crop=flops,
+        peak_flops=max(peak, peak_again["flops"]),
+    )
+
+
+class _Material:
+    """What every candidate is measured on, made once."""
+
+    def __init__(self, manifest: Manifest, settings: Settings, folder: Path) -> None:
+        self.settings, self.span = settings, manifest.labels.span
+        self._folder = folder
+        feed, size = manifest.preprocessing, manifest.config.crop_size
+        pictures = settings.pictures
+        self._crops = [parity_crops(pictures, feed, size, distort=True)]
+        self._counts: list[int] = []
+        self.human: Array | None = None
+        if settings.labelled is not None:
+            for path in settings.labelled.paths:
+                self._crops.append(crops_from_pixels(decode(path), feed, size))
+                self._counts.append(len(self._crops[-1]))
+            self.human = np.asarray(settings.labelled.scores)
+        np.save(folder / "crops.npy", np.concatenate(self._crops))
+        self.parity = len(self._crops[0])
+        del self._crops
+
+    def scores(self, client: Client) -> Array:
+        """A candidate's scores of all crops."""
+        target = self._folder / "scores.npy"
+        client.ask(
+            "score",
+            crops=str(self._folder / "crops.npy"),
+            scores=str(target),
+            batch=_SCORING_BATCH,
+        )
+        scores: Array = np.load(target)
+        return scores
+
+    def accuracy(self, scores: Array, reference: Array) -> Accuracy:
+        """Drift and rank on the crops for parity, and agreement with people on the others."""
+        ours, theirs = scores[: self.parity], reference[: self.parity]
+        drift = np.abs(ours.astype(np.float64) - theirs) / self.span
+        found = Accuracy(
+            n=self.parity,
+            max_drift=float(drift.max()),
+            mean_drift=float(drift.mean()),
+            srocc=srocc(theirs, ours),
+        )
+        if self.human is None:
+            return found
+        parts = np.split(scores[self.parity :], np.cumsum(self._counts)[:-1])
+        means = np.array([part.mean(dtype=np.float64) for part in parts])
+        return dataclasses.replace(found, human_srocc=srocc(self.human, means), human_n=len(means))
+
+
+def _tried(candidate: Candidate, baseline: Client, material: _Material, reference: Array) -> Result:
+    try:
+        with Client(candidate, threads=material.settings.threads) as client:
+            return _measured(candidate, client, baseline, material, reference)
+    except WorkerError as error:
+        return Result(
+            name=candidate.name,
+            sha256=candidate.sha256,
+            size_bytes=candidate.size,
+            failed=str(error),
+        )
+
+
+def _measured(
+    candidate: Candidate,
+    client: Client,
+    baseline: Client | None,
+    material: _Material,
+    reference: Array,
+) -> Result:
+    settings = material.settings
+    result = Result(
+        name=candidate.name,
+        runtime=client.ask("about")["runtime"],
+        sha256=candidate.sha256,
+        size_bytes=candidate.size,
+        load_s=client.load_s,
+        first_score_s=client.first_score_s,
+        accuracy=material.accuracy(
+            reference if baseline is None else material.scores(client), reference
+        ),
+    )
+    pictures = [str(path) for path in settings.pictures]
+    parts = {
+        name: _per_picture(client.ask("stages", pictures=pictures, batch=batch))
+        for name, batch in (("single", 0), ("folder", _GATHERED))
+    }
+    timings = []
+    for batch in settings.batches:
+        if baseline is None:
+            timings.append(alone(client, batch, settings.seconds))
+        else:
+            timings.append(in_turns(baseline, client, batch, settings.seconds))
+    return dataclasses.replace(
+        result,
+        stages=Stages(**parts),
+        timings=tuple(timings),
+        peak_bytes=client.ask("memory")["peak_bytes"],
+    )
+
+
+def _per_picture(answer: dict[str, Any]) -> dict[str, float]:
+    seconds: dict[str, float] = answer["seconds"]
+    return {name: 1e3 * spent / answer["pictures"] for name, spent in seconds.items()}
+
+
+def _require_one_model(candidates: Sequence[Candidate], manifests: Sequence[Manifest]) -> None:
+    first = manifests[0]
+    for candidate, manifest in zip(candidates, manifests, strict=True):
+        same = (
+            manifest.preprocessing == first.preprocessing
+            and manifest.labels == first.labels
+            and manifest.config.crop_size == first.config.crop_size
+        )
+        if not same:
+            raise ConfigError(
+                f"{candidate.file.name} and {candidates[0].file.name} differ in preprocessing, "
+                f"labels or crop size: they are not forms of one model. Measure them one by one"
+            )

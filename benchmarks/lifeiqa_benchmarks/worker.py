@@ -1,0 +1,165 @@
+"""A process that runs one candidate and does what it is told, one line of JSON at a time.
+
+Each candidate has a process of its own: thread pools of two runtimes in one process fight, and
+memory and start of a runtime can be told apart only so. Started by `lifeiqa_benchmarks.client`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_WARM_UP_RUNS, _WARM_UP_SECONDS = 3, 0.5
+
+
+class Worker:
+    """One session, and what is measured on it. Each method is a command."""
+
+    def __init__(self, file: str, runtime: str, threads: int) -> None:
+        started = time.perf_counter()
+        self.session = _open(Path(file), runtime, threads)
+        self.opened = time.perf_counter() - started
+        size = self.session.manifest.config.crop_size
+        generator = np.random.default_rng(0)
+        self.crops = generator.integers(0, 256, (1, size, size, 3), dtype=np.uint8)
+
+    def about(self) -> dict[str, Any]:
+        """The runtime in its own words, and how long opening took, in seconds."""
+        return {"runtime": self.session.runtime, "open_s": self.opened}
+
+    def warm_up(self, batch: int) -> dict[str, Any]:
+        """Run a batch size at least three times and half a second; gives the first run's time."""
+        crops = self._batch(batch)
+        begun = time.perf_counter()
+        times: list[float] = []
+        while len(times) < _WARM_UP_RUNS or time.perf_counter() - begun < _WARM_UP_SECONDS:
+            times.append(_seconds(lambda: self.session.run(crops)))
+        return {"first_s": times[0]}
+
+    def measure(self, batch: int, seconds: float) -> dict[str, Any]:
+        """Latencies in ms of run after run, at least one, for some seconds; none is left out."""
+        crops = self._batch(batch)
+        begun = time.perf_counter()
+        times: list[float] = []
+        while not times or time.perf_counter() - begun < seconds:
+            times.append(_seconds(lambda: self.session.run(crops)) * 1e3)
+        return {"ms": times}
+
+    def score(self, crops: str, scores: str, batch: int) -> dict[str, Any]:
+        """Score the crops of one .npy file into another."""
+        given = np.load(crops, mmap_mode="r")
+        parts = [
+            self.session.run(np.ascontiguousarray(given[start : start + batch]))
+            for start in range(0, len(given), batch)
+        ]
+        np.save(scores, np.concatenate(parts))
+        return {}
+
+    def stages(self, pictures: list[str], batch: int) -> dict[str, Any]:
+        """Seconds in decoding, resizing and cropping, and inference, over some pictures.
+
+        With a batch of 0 each picture is scored by itself; otherwise crops are gathered across
+        pictures into batches of that size.
+        """
+        from lifeiqa.crops import CropPlan, crops_from_pixels
+        from lifeiqa.image import decode
+
+        manifest = self.session.manifest
+        size = manifest.config.crop_size
+        spent = {"decode": 0.0, "resize and crop": 0.0, "inference": 0.0}
+        self.warm_up(batch or CropPlan.parse(manifest.preprocessing.crops).count)
+        waiting: list[Any] = []
+
+        def infer(least: int) -> None:
+            while waiting and sum(map(len, waiting)) >= least:
+                crops = np.concatenate(waiting)
+                waiting[:] = [crops[batch:]] if batch and len(crops) > batch else []
+                taken = crops[:batch] if batch else crops
+                begun = time.perf_counter()
+                self.session.run(taken)
+                spent["inference"] += time.perf_counter() - begun
+
+        for picture in pictures:
+            begun = time.perf_counter()
+            pixels = decode(Path(picture))
+            decoded = time.perf_counter()
+            waiting.append(crops_from_pixels(pixels, manifest.preprocessing, size))
+            spent["decode"] += decoded - begun
+            spent["resize and crop"] += time.perf_counter() - decoded
+            infer(max(batch, 1))
+        infer(1)
+        return {"seconds": spent, "pictures": len(pictures)}
+
+    def product(self, size: int, seconds: float) -> dict[str, Any]:
+        """The best rate of a float32 matrix product of numpy, in FLOP/s: this process' peak."""
+        a = np.random.default_rng(0).random((size, size), dtype=np.float32)
+        begun, best = time.perf_counter(), 0.0
+        while time.perf_counter() - begun < seconds:
+            best = max(best, 2 * size**3 / _seconds(lambda: a @ a))
+        return {"flops": best}
+
+    def flops(self) -> dict[str, Any]:
+        """Floating-point operations for one crop, 2 a multiply-add, counted by PyTorch."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            self.session.run(self._batch(1))
+        return {"flops": counter.get_total_flops()}
+
+    def memory(self) -> dict[str, Any]:
+        """Most resident memory of this process so far, in bytes."""
+        import resource
+
+        return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+    def _batch(self, batch: int) -> Any:
+        return np.ascontiguousarray(np.broadcast_to(self.crops, (batch, *self.crops.shape[1:])))
+
+
+def _open(file: Path, runtime: str, threads: int) -> Any:
+    from lifeiqa.sessions import open_session
+
+    if runtime == "tensorrt":
+        return open_session(file)
+    if runtime == "torch.compile":
+        from lifeiqa.sessions.pytorch import open_checkpoint
+
+        return open_checkpoint(file, provider="cpu", threads=threads, compiled=True)
+    provider = "openvino" if runtime == "openvino" else "cpu"
+    return open_session(file, provider=provider, threads=threads)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Read commands from standard input until it ends."""
+    # Libraries print where they like; answers go where nothing else does.
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        worker: Worker | None = None
+        for line in sys.stdin:
+            command = json.loads(line)
+            name, arguments = command.pop("do"), command
+            try:
+                if name == "open":
+                    worker, answer = Worker(**arguments), {}
+                else:
+                    answer = getattr(worker, name)(**arguments)
+            except Exception as error:  # whatever a runtime raises is the candidate's result
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
