@@ -59,7 +59,8 @@ def run(
     """Measure each MODEL, a file or a bundled name, in every runtime that takes it.
 
     A checkpoint runs in PyTorch, eager and compiled; an ONNX file in ONNX Runtime, and in OpenVINO
-    where it is installed; an engine in TensorRT. Writes report.json, report.md and report.html.
+    where it is installed; an engine in TensorRT. The bundled model is also timed from a cold
+    process. Writes report.json, report.md and report.html.
     """
     require_all("scipy", "matplotlib", "skimage", extra="dev", purpose="lifeiqa-bench run")
     from lifeiqa.data.pictures import pictures_in
@@ -87,6 +88,7 @@ def run(
         seconds=duration,
         pictures=tuple(photographs() if pictures is None else pictures_in(pictures)),
         labelled=labelled,
+        starts=DEFAULT in (models or (DEFAULT,)),
         label_name="" if dataset is None else f"{dataset.name}, {len(labelled.paths)} pictures",
     )
     candidates = candidates_from(models or (DEFAULT,), baseline)

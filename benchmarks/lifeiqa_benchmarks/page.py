@@ -49,6 +49,7 @@ def page(report: Report) -> str:
         ("Start, memory, agreement", _table(table.start_and_size(report))),
         ("Where the time of a picture goes", _table(table.stages(report))),
         ("Against the machine", _prose_and_table(table.roofline(report))),
+        *([("Cold starts", _table(table.starts(report)))] if report.starts else []),
         (
             "Not measured",
             f"<p>{html.escape(table.failures(report) or 'Nothing was left out.')}</p>",

@@ -93,6 +93,7 @@ class Report:
         results: one a candidate.
         flops_per_crop: of matrix products and convolutions, 2 a multiply-add; None if not counted.
         peak_flops: best float32 matrix product of this machine in this run, with those threads.
+        starts: seconds of cold processes, see `lifeiqa_benchmarks.starts`; empty if not measured.
     """
 
     machine: dict[str, Any]
@@ -100,6 +101,7 @@ class Report:
     results: tuple[Result, ...]
     flops_per_crop: float | None = None
     peak_flops: float | None = None
+    starts: dict[str, float] = field(default_factory=dict)
     format: int = field(default=FORMAT)
 
     @property

@@ -23,6 +23,7 @@ from lifeiqa_benchmarks.candidate import Candidate
 from lifeiqa_benchmarks.client import Client, WorkerError
 from lifeiqa_benchmarks.machine import machine
 from lifeiqa_benchmarks.report import Accuracy, Report, Result, Stages
+from lifeiqa_benchmarks.starts import starts
 from lifeiqa_benchmarks.turns import PAIRS, alone, in_turns
 
 _SCORING_BATCH, _GATHERED = 8, 8
@@ -40,6 +41,7 @@ class Settings:
         pictures: files for accuracy and stages.
         labelled: pictures with human scores, or None.
         label_name: what those are called in the report.
+        starts: measure cold processes as well.
     """
 
     batches: tuple[int, ...]
@@ -48,6 +50,7 @@ class Settings:
     pictures: tuple[Path, ...]
     labelled: Table | None = None
     label_name: str = ""
+    starts: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """For the report."""
@@ -90,6 +93,10 @@ def run(
             for candidate in candidates[1:]:
                 report(candidate.name)
                 results.append(_tried(candidate, baseline, material, reference))
+            cold = {}
+            if settings.starts:
+                report("cold starts")
+                cold = starts(settings.pictures[0])
             peak_again = baseline.ask("product", size=_PRODUCT_SIZE, seconds=_PRODUCT_SECONDS)
     return Report(
         machine=before,
@@ -97,6 +104,7 @@ def run(
         results=tuple(results),
         flops_per_crop=flops,
         peak_flops=max(peak, peak_again["flops"]),
+        starts=cold,
     )
 
 

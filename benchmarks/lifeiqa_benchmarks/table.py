@@ -96,6 +96,12 @@ def roofline(report: Report) -> str:
     return f"{words}\n\n{markdown(header, rows)}"
 
 
+def starts(report: Report) -> str:
+    """Seconds of whole processes."""
+    rows = [[name, f"{seconds:.2f}"] for name, seconds in report.starts.items()]
+    return markdown(["cold process", "s"], rows)
+
+
 def failures(report: Report) -> str:
     """What could not be measured, and why; empty when all of it was."""
     lost = [result for result in report.results if result.failed is not None]
@@ -125,6 +131,7 @@ def document(report: Report) -> str:
         "Start, memory, agreement": start_and_size(report),
         "Where the time of a picture goes": stages(report),
         "Against the machine": roofline(report),
+        "Cold starts": starts(report) if report.starts else "",
         "Not measured": failures(report),
     }
     sections = [f"## {title}\n\n{body}" for title, body in parts.items() if body]

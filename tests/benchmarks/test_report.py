@@ -111,3 +111,41 @@ def test_the_same_report_gives_the_same_page():
     whole = reports.report()
 
     assert page.page(whole) == page.page(whole)
+
+
+def test_cold_starts_are_in_the_document_where_they_were_measured():
+    measured = reports.report(starts={"import lifeiqa": 0.0612})
+
+    assert "| import lifeiqa | 0.06 |" in table.document(measured)
+    assert "Cold starts" in page.page(measured)
+    assert "Cold starts" not in table.document(reports.report())
+
+
+def test_the_readme_gets_the_tables_of_every_report(tmp_path):
+    from lifeiqa_benchmarks import readme
+
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    for file, name in zip(files, ("swift", "sure"), strict=True):
+        file.write_text(reports.report(reports.result(name)).to_json())
+    target = tmp_path / "README.md"
+    target.write_text("before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n")
+
+    readme.main(str(target), *map(str, files))
+
+    text = target.read_text()
+    assert text.startswith("before\n<!-- speed -->\n| candidate")
+    assert text.endswith("<!-- /speed -->\nafter\n")
+    assert "| swift " in text
+    assert "| sure " in text
+    assert "old" not in text
+
+
+def test_cold_processes_are_timed(tmp_path):
+    import tiny
+    from lifeiqa_benchmarks import starts
+
+    found = starts.starts(tiny.write_picture(tmp_path / "grey.png"))
+
+    assert next(iter(found)) == "python, nothing else"
+    assert min(found.values()) > 0
+    assert "first score of the bundled model" in found
