@@ -77,7 +77,7 @@ def engine_from_onnx(
     refuse_options(chosen, options)
     parent = read_manifest(onnx)
     if parent.kind != "onnx":
-        raise ArtifactError(f"{onnx}: it is {parent.kind}, and engines are built from ONNX files")
+        raise ArtifactError(f"{onnx}: its kind is {parent.kind}; engines are built from ONNX files")
     sizes = _batch_sizes(parent, profiles, static)
     trt, chip, gpu = builder_for(chosen, target)
 
@@ -115,8 +115,10 @@ def engine_from_onnx(
     manifest = _manifest(parent, onnx, chosen, info)
     path = out / _file_name(manifest, chosen, chip, fixed)
     manifest = write_with_sidecar(path, manifest, lambda temporary: _write(temporary, plan))
+    described = path.with_name(path.name + ".layers.json")
+    described.unlink(missing_ok=True)  # that of an engine which is no longer there
     if layers is not None:
-        with atomic_write(path.with_name(path.name + ".layers.json")) as temporary:
+        with atomic_write(described) as temporary:
             temporary.write_text(layers, encoding="utf-8")
     return EnginePath(path, manifest)
 

@@ -377,7 +377,7 @@ def test_an_engine_is_not_built_from_an_engine(grey, tmp_path):
     engine = build_engine(grey, tmp_path / "first")
 
     assert refusal(ArtifactError, engine.path) == (
-        f"{engine.path}: it is engine, and engines are built from ONNX files"
+        f"{engine.path}: its kind is engine; engines are built from ONNX files"
     )
 
 

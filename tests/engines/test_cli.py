@@ -138,6 +138,14 @@ def test_each_target_gets_its_own_file(grey, out, targets):
         assert read_manifest(path).engine.target == target
 
 
+def test_a_target_that_cannot_be_built_leaves_the_others_unbuilt(grey, out):
+    result = run("build", grey, *RTX, "--target", "sm89,sm90", "-o", out)
+
+    assert result.exit_code == 2
+    assert "target 'sm90'" in result.stderr
+    assert engines(out) == []
+
+
 @pytest.mark.parametrize("targets", ["sm89,sm89", "sm89,SM89", "sm89,", ",sm89", "", "sm89,,sm86"])
 def test_a_target_that_is_named_twice_or_not_is_refused(grey, out, targets):
     refused = run("build", grey, *RTX, "--target", targets, "-o", out)
@@ -251,7 +259,7 @@ def test_files_that_are_no_graphs_exit_with_two(grey, tmp_path, out):
     engine = tmp_path / "tiny.fp32.tensorrt-rtx.sm89.engine"
     for path, words in [
         (tmp_path / "none.onnx", "no such model file"),
-        (engine, "it is engine, and engines are built from ONNX files"),
+        (engine, "its kind is engine; engines are built from ONNX files"),
     ]:
         refused = run("build", path, *RTX, "--target", "sm89", "-o", out)
         assert refused.exit_code == 2

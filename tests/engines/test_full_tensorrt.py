@@ -165,6 +165,13 @@ def test_layers_go_to_a_second_file(fake, grey, out, version_compatible):
     }
 
 
+def test_layers_of_an_engine_that_was_replaced_are_removed(fake, grey, out):
+    engine_from_onnx(grey, out, options=BuildOptions(layers=True))
+    engine_from_onnx(grey, out)
+
+    assert names(out) == [NAME, f"{NAME}.json"]
+
+
 def test_layers_that_cannot_be_read_leave_no_engine(fake, grey, out):
     fake.refuse = "load"
     with pytest.raises(EngineBuildError) as caught:
