@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lifeiqa.engine import BatchProfile, EngineInfo
+from lifeiqa.engine import BatchProfile, EngineInfo, Tensor
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.files import atomic_write
 from lifeiqa.flavours import Flavour, flavour_named
@@ -67,7 +67,7 @@ def engine_from_onnx(
     Raises:
         ConfigError: an option does not fit the flavour, or batch sizes do not fit the graph.
         ArtifactError: the file is no exported graph, or was changed, or its tensors are not of the
-            precision that its manifest states.
+            shape and precision that its manifest states.
         MissingDependencyError: that TensorRT is not installed.
         DeviceError: it needs a GPU, and there is none.
         EngineBuildError: TensorRT cannot parse or compile the graph. Nothing is written.
@@ -77,18 +77,20 @@ def engine_from_onnx(
     refuse_options(chosen, options)
     parent = read_manifest(onnx)
     if parent.kind != "onnx":
-        raise ArtifactError(f"{onnx}: it is {parent.kind}, and engines are built from ONNX files")
+        raise ArtifactError(f"{onnx}: its kind is {parent.kind}; engines are built from ONNX files")
     sizes = _batch_sizes(parent, profiles, static)
     trt, chip, gpu = builder_for(chosen, target)
 
     report(f"parsing {onnx.name} with {chosen.title} {trt.__version__}")
     network = Network(trt, onnx)
+    _require_input(onnx, parent, network.tensors[0])
     if static is not None:
         network.input.shape = (static, *tuple(network.input.shape)[1:])
     _require_precision(onnx, parent, network.arithmetic)
     configuration = Configuration(trt, chosen, network, options)
     configuration.aim_at(chip)
-    if network.input.shape[0] == -1:  # the batch is open
+    fixed = network.input.shape[0]
+    if fixed == -1:  # the batch is open
         configuration.add_profiles(sizes)
     cache = configuration.load_timing_cache(chip, gpu)
     report(f"building for {chip.name}, batch {', '.join(map(str, sizes))}")
@@ -111,10 +113,12 @@ def engine_from_onnx(
         stripped=options.strip_plan,
     )
     manifest = _manifest(parent, onnx, chosen, info)
-    path = out / _file_name(manifest, chosen, chip, static)
+    path = out / _file_name(manifest, chosen, chip, fixed)
     manifest = write_with_sidecar(path, manifest, lambda temporary: _write(temporary, plan))
+    described = path.with_name(path.name + ".layers.json")
+    described.unlink(missing_ok=True)  # that of an engine which is no longer there
     if layers is not None:
-        with atomic_write(path.with_name(path.name + ".layers.json")) as temporary:
+        with atomic_write(described) as temporary:
             temporary.write_text(layers, encoding="utf-8")
     return EnginePath(path, manifest)
 
@@ -161,6 +165,17 @@ def _batch_sizes(
     return sizes
 
 
+def _require_input(onnx: Path, parent: Manifest, crops: Tensor) -> None:
+    """Refuse a file that takes other crops or batches than its manifest, and the engine's, says."""
+    size = parent.config.crop_size
+    stated = ("uint8", (parent.batch or -1, size, size, 3))
+    if (crops.type, crops.shape) != stated:
+        raise ArtifactError(
+            f"{onnx}: its manifest says {stated[0]} {stated[1]}, and its network takes "
+            f"{crops.type} {crops.shape}: export it again with lifeiqa-export"
+        )
+
+
 def _require_precision(onnx: Path, parent: Manifest, arithmetic: dict[str, int]) -> None:
     """Refuse a file whose tensors are of another precision than it is called."""
     half, single = arithmetic.get("float16", 0), arithmetic.get("float32", 0)
@@ -184,8 +199,8 @@ def _manifest(parent: Manifest, onnx: Path, flavour: Flavour, info: EngineInfo) 
     )
 
 
-def _file_name(manifest: Manifest, flavour: Flavour, chip: Target, static: int | None) -> str:
-    batch = "" if static is None else f".b{static}"
+def _file_name(manifest: Manifest, flavour: Flavour, chip: Target, fixed: int) -> str:
+    batch = "" if fixed == -1 else f".b{fixed}"
     return f"{manifest.name}.{manifest.precision}.{flavour.name}.{chip.name}{batch}.engine"
 
 

@@ -89,7 +89,7 @@ def build(
     drifts by more than its tolerance; it is then removed.
     """
     from lifeiqa.data.pictures import parity_crops, pictures_in
-    from lifeiqa_engines.build import engine_from_onnx
+    from lifeiqa_engines.build import builder_for, engine_from_onnx
     from lifeiqa_engines.configuration import BuildOptions
     from lifeiqa_engines.parity import prove_engine
 
@@ -97,7 +97,10 @@ def build(
     if batches is not None:
         profiles = [BatchProfile.parse(text) for text in batches.split(",")]
     pictures = None if parity_images is None else pictures_in(parity_images)
-    for target in _names(targets):
+    names = _names(targets)
+    for target in names:
+        builder_for(FLAVOURS[flavour], target)  # all of them can be built, or none is
+    for target in names:
         engine = engine_from_onnx(
             model,
             out,

@@ -202,7 +202,11 @@ def test_several_refusals_come_together(file):
     )
 
 
-@pytest.mark.parametrize("content", [b"", tiny.model().SerializeToString()[:2], NOTHING])
+@pytest.mark.parametrize(
+    "content",
+    [b"", tiny.model().SerializeToString()[:2], NOTHING],
+    ids=["no bytes", "two bytes", "no nodes"],
+)
 def test_a_file_without_a_graph_is_refused_although_tensorrt_takes_it(content, file):
     path = file(content)
 
@@ -320,6 +324,7 @@ def test_a_parser_that_is_not_there_is_not_asked(file, monkeypatch):
         (b"", 1, f"{PARSER} refuses the graph"),
         (b"garbage", 1, f"{PARSER} refuses the graph"),
     ],
+    ids=["crops to score", "another kind", "NonZero", "no bytes", "garbage"],
 )
 def test_the_command_prints_the_answer_and_exits_with_it(content, status, first, file):
     path = file(content)
