@@ -21,6 +21,7 @@ def compare_files(
     *,
     tolerances: Mapping[str, Tolerance] = TOLERANCES,
     rounding: bool = True,
+    providers: tuple[str | None, str | None] = (None, None),
 ) -> ParityReport:
     """The parity report of two model files, from the first to the second.
 
@@ -31,11 +32,17 @@ def compare_files(
         tolerances: ``engine`` is taken where one of the two is an engine, else that of the lower
             precision.
         rounding: run FP16 graphs on a CPU with every FP16 tensor really rounded.
+        providers: what runs the two, see `lifeiqa.open_session`; a file that has one runs as it
+            comes. None is ONNX Runtime for an ONNX model, whatever else is installed: a report
+            that names no runtime is about the files.
 
     Raises:
         ConfigError: the two differ in preprocessing, crop size or label range.
     """
-    with _open(first, rounding) as parent, _open(second, rounding) as child:
+    with (
+        _open(first, rounding, providers[0]) as parent,
+        _open(second, rounding, providers[1]) as child,
+    ):
         ours, theirs = parent.manifest, child.manifest
         for what, a, b in (
             ("crop size", ours.config.crop_size, theirs.config.crop_size),
@@ -58,9 +65,11 @@ def compare_files(
     )
 
 
-def _open(path: Path, rounding: bool) -> Session:
-    if rounding and path.suffix == ".onnx" and read_manifest(path).precision == "fp16":
-        from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
+def _open(path: Path, rounding: bool, provider: str | None) -> Session:
+    if path.suffix != ".onnx" or provider is not None:
+        return open_session(path, provider=provider)
+    from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
 
+    if rounding and read_manifest(path).precision == "fp16":
         return OnnxRuntimeSession(path, provider="cpu", rounding=True)
-    return open_session(path)
+    return OnnxRuntimeSession(path)

@@ -21,6 +21,8 @@ Head = Literal["moe", "ffn", "none"]
 Direction = Literal["higher", "lower"]
 Resample = Literal["bilinear", "bicubic"]
 Precision = Literal["fp32", "fp16"]
+Provider = Literal["cpu", "cuda", "openvino"]
+"""What runs a model: the usual runtime of its file on the CPU or with CUDA, or OpenVINO."""
 """Arithmetic of an ONNX graph: a property of the graph itself, never a switch of a runtime."""
 
 BACKBONES = {

@@ -20,6 +20,7 @@ from lifeiqa.config import Labels, ModelConfig, Precision, Preprocessing
 from lifeiqa.engine import EngineInfo
 from lifeiqa.errors import ArtifactError, ConfigError, require
 from lifeiqa.files import atomic_write, sha256_of
+from lifeiqa.runtimes import installed, load_openvino, openvino_from_onnx
 
 METADATA_KEY = "lifeiqa"
 """Key of the JSON text in the metadata of a safetensors or ONNX file."""
@@ -247,12 +248,26 @@ def _from_safetensors(path: Path) -> Manifest:
 
 
 def _from_onnx(path: Path) -> Manifest:
+    if installed("openvino") and not installed("onnxruntime"):
+        return _embedded(_metadata_by_openvino(path), path)
     runtime = require("onnxruntime", extra="cpu", purpose=f"reading {path.name} without a sidecar")
     try:
         session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of a private module
         raise ArtifactError(f"{path}: not an ONNX model that can be loaded: {error}") from error
     return _embedded(session.get_modelmeta().custom_metadata_map, path)
+
+
+def _metadata_by_openvino(path: Path) -> dict[str, str]:
+    ov: Any = load_openvino(f"reading {path.name} without a sidecar")
+    try:
+        model = openvino_from_onnx(ov, path)
+    except Exception as error:  # some of OpenVINO's classes are of a private module
+        raise ArtifactError(f"{path}: not an ONNX model that can be loaded: {error}") from error
+    where = ["framework", METADATA_KEY]
+    if not model.has_rt_info(where):
+        return {}
+    return {METADATA_KEY: model.get_rt_info(where).astype(str)}
 
 
 def _embedded(metadata: dict[str, str], path: Path) -> Manifest:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "crops", "score"
 """Names of the one input and the one output of every exported graph and engine."""
+ROUTER_INPUTS, ROUTER_LOGITS = "router_inputs", "router_logits"
+"""Names of values inside an exported graph."""
+ROUTER_WEIGHT = "router.weight"
+"""The initialiser of the router ends with this."""
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 Array: TypeAlias = npt.NDArray[Any]

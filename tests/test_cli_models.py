@@ -80,6 +80,15 @@ def test_a_model_equals_itself(model, pictures):
     assert result.exit_code == 0
 
 
+def test_one_model_is_compared_in_two_runtimes(model, pictures):
+    providers = ["--provider-a", "cpu", "--provider-b", "openvino"]
+    result = lifeiqa("compare", model, model, "--images", pictures, *providers)
+
+    assert "from ONNX Runtime" in result.stdout
+    assert "OpenVINO" in result.stdout
+    assert result.exit_code == 0
+
+
 def test_a_changed_model_fails_the_check(model, pictures, tmp_path):
     changed = tiny.write_model(tmp_path / "changed.onnx", gain=0.9)
 

@@ -83,8 +83,8 @@ def test_the_tolerance_of_an_engine_is_taken(tmp_path, monkeypatch):
     table = {"fp32": Tolerance(1e-9), "fp16": Tolerance(1e-9), "engine": Tolerance(0.5)}
     opened = compare._open
 
-    def as_engine(path, rounding):
-        session = opened(path, rounding)
+    def as_engine(path, *arguments):
+        session = opened(path, *arguments)
         if path.name == "b.onnx":
             session.manifest = dataclasses.replace(session.manifest, kind="engine")
         return session
@@ -94,3 +94,34 @@ def test_the_tolerance_of_an_engine_is_taken(tmp_path, monkeypatch):
     assert files_compared(tmp_path, tolerances=table, gain=0.99, precision="fp16")
     table["engine"] = Tolerance(1e-9)
     assert not files_compared(tmp_path, tolerances=table, gain=0.99, precision="fp16")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_without_a_provider_onnx_runtime_runs_both(tmp_path, precision):
+    found = files_compared(tmp_path, precision=precision)
+
+    assert "; from ONNX Runtime" in found.subject
+    assert found.links[0].runtime.startswith("ONNX Runtime")
+
+
+def test_one_file_in_two_runtimes(tmp_path):
+    file = tiny.write_model(tmp_path / "a.onnx")
+
+    found = compare_files(
+        file, file, lambda *_: tiny.crops(10, 90, 200), providers=("cpu", "openvino")
+    )
+
+    assert found
+    assert "; from ONNX Runtime" in found.subject
+    assert found.links[0].runtime.startswith("OpenVINO")
+
+
+def test_a_file_with_a_provider_runs_as_it_comes(tmp_path):
+    file = tiny.write_model(tmp_path / "a.onnx", precision="fp16")
+
+    found = compare_files(
+        file, file, lambda *_: tiny.crops(10, 90, 200), providers=(None, "openvino")
+    )
+
+    assert "FP16 tensors rounded" in found.subject
+    assert "FP16 weights, FP32 between" in found.links[0].runtime

@@ -37,7 +37,7 @@ def test_nothing_heavy_is_installed(python):
     packages = json.loads(run(python, "-m", "pip", "list", "--format", "json"))
     names = {package["name"].lower() for package in packages}
     assert {"lifeiqa", "numpy", "pillow", "click", "onnxruntime"} <= names
-    assert not names & {"torch", "timm", "onnx", "scipy", "scikit-image", "safetensors"}
+    assert not names & {"torch", "timm", "onnx", "scipy", "scikit-image", "safetensors", "openvino"}
 
 
 def test_the_bundled_model_scores_a_photograph(python):

@@ -15,6 +15,7 @@ from lifeiqa.errors import LifeIQAError, MissingDependencyError, require
 
 OPTIONAL = (
     *("torch", "timm", "safetensors", "onnx", "onnxruntime", "accelerate"),
+    *("openvino", "openvino_telemetry"),
     *("scipy", "matplotlib", "openpyxl", "tqdm", "tomli_w", "tensorboard", "skimage"),
     *("tensorrt", "tensorrt_rtx", "cuda", "pycuda"),
 )
@@ -115,13 +116,17 @@ def test_a_scorer_is_imported_without_any_runtime():
     assert not loaded_by("from lifeiqa import Scorer") & set(OPTIONAL)
 
 
-def test_a_score_needs_no_torch_and_no_scipy(tmp_path):
+@pytest.mark.parametrize(
+    ("provider", "runtime"), [("cpu", "onnxruntime"), ("openvino", "openvino")]
+)
+def test_a_score_needs_one_runtime_and_no_torch(tmp_path, provider, runtime):
     model = tiny.write_model(tmp_path / "tiny.onnx")
     picture = tiny.write_picture(tmp_path / "grey.png")
 
-    code = f"import lifeiqa; lifeiqa.Scorer({str(model)!r}).score({str(picture)!r})"
+    scorer = f"lifeiqa.Scorer({str(model)!r}, provider={provider!r})"
+    code = f"import lifeiqa; {scorer}.score({str(picture)!r})"
 
-    assert loaded_by(code) & set(OPTIONAL) == {"onnxruntime"}
+    assert loaded_by(code) & set(OPTIONAL) == {runtime}
 
 
 def test_the_core_is_found():

@@ -59,6 +59,26 @@ def write_model(path: Path, *, gain: float = 1.0, embed: bool = False, **changes
     return path
 
 
+def write_router(path: Path) -> Path:
+    """Write the model with two values on its way named as an exported router names them."""
+    proto, kind = model(gain=0.5), TensorProto.FLOAT
+    proto.graph.initializer.append(helper.make_tensor("head.router.weight", kind, [], [2.0]))
+    scaling = proto.graph.node.pop()
+    scaling.input[0] = "router_logits"
+    proto.graph.node.extend(
+        [
+            helper.make_node("Identity", ["mean"], ["router_inputs"]),
+            helper.make_node("Mul", ["router_inputs", "head.router.weight"], ["router_logits"]),
+            scaling,
+        ]
+    )
+    for name in ("router_inputs", "router_logits"):
+        proto.graph.value_info.append(helper.make_tensor_value_info(name, kind, ["batch"]))
+    onnx.save(proto, path)
+    write_sidecar(path, config=ModelConfig(crop_size=SIZE, head="moe"))
+    return path
+
+
 def write_sidecar(path: Path, **changes: Any) -> Path:
     """Write a manifest beside a file, with that file's sha256."""
     sidecar = sidecar_of(path)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from lifeiqa.errors import ExportError
 from lifeiqa.manifest import METADATA_KEY, Manifest
 from lifeiqa.model.network import ScoringModel
-from lifeiqa.session import INPUT, OUTPUT
-from lifeiqa.sessions.onnxruntime import ROUTER_INPUTS, ROUTER_LOGITS
+from lifeiqa.session import INPUT, OUTPUT, ROUTER_INPUTS, ROUTER_LOGITS
 
 OPSET = 20
 """The first operator set with Gelu as one node; LayerNormalization came with 17."""

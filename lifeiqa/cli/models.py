@@ -19,17 +19,26 @@ from lifeiqa.errors import require_all
 @options.as_json
 @guarded
 def inspect(file: str, as_json: bool) -> None:
-    """Print the manifest of FILE, a model file or a bundled name, after checking its sha256."""
+    """Print the manifest of FILE, a model file or a bundled name, after checking its sha256.
+
+    The last line is no part of it: what runs the file on this machine when no --provider is given.
+    """
     from lifeiqa.manifest import describe, read_manifest
+    from lifeiqa.sessions.choice import runs_with
 
     manifest = read_manifest(model_file(file, ".fp32.onnx"))
-    click.echo(manifest.to_json(indent=2) if as_json else describe(manifest))
+    if as_json:
+        click.echo(manifest.to_json(indent=2))
+    else:
+        click.echo(f"{describe(manifest)}\n{'runs with':9} {runs_with(manifest)}")
 
 
 @click.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--images", type=Folder, required=True, help="Folder of pictures to measure on.")
+@click.option("--provider-a", type=options.PROVIDERS, help="What runs A, as it comes.")
+@click.option("--provider-b", type=options.PROVIDERS, help="What runs B, as it comes.")
 @click.option("--as-run", is_flag=True, help="Run FP16 on a CPU as it comes, without rounding.")
 @click.option(
     "--tolerance",
@@ -41,9 +50,20 @@ def inspect(file: str, as_json: bool) -> None:
 @options.as_json
 @guarded
 def compare(
-    first: str, second: str, images: Path, as_run: bool, changed: tuple[str, ...], as_json: bool
+    first: str,
+    second: str,
+    images: Path,
+    provider_a: str | None,
+    provider_b: str | None,
+    as_run: bool,
+    changed: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """The parity report of two model files, from A to B. Exit status 1 outside the tolerance."""
+    """The parity report of two model files, from A to B. Exit status 1 outside the tolerance.
+
+    ONNX models run in ONNX Runtime unless a provider is named: A and B may be one file in two
+    runtimes.
+    """
     from lifeiqa.compare import compare_files
     from lifeiqa.data.pictures import parity_crops, pictures_in
     from lifeiqa.parity import tolerances_with
@@ -56,6 +76,7 @@ def compare(
         ),
         tolerances=tolerances_with(changed),
         rounding=not as_run,
+        providers=(provider_a, provider_b),
     )
     click.echo(json.dumps(report.to_dicts(), indent=2) if as_json else report)
     sys.exit(0 if report else 1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
+from lifeiqa.config import Provider, require_choice
 from lifeiqa.errors import ArtifactError, ConfigError, require_all
 from lifeiqa.session import Session
+from lifeiqa.sessions.choice import preferred_provider
 
 
 def open_session(
@@ -15,10 +18,11 @@ def open_session(
     """Open a model file with the runtime that fits it; the file's manifest is checked first.
 
     Args:
-        path: a ``.safetensors`` checkpoint (PyTorch), an ``.onnx`` model (ONNX Runtime), or an
-            ``.engine`` (TensorRT).
-        provider: ``"cpu"`` or ``"cuda"``; None takes CUDA where the runtime and the driver have it.
-            Whichever it is runs, or it is an error.
+        path: a ``.safetensors`` checkpoint (PyTorch), an ``.onnx`` model (ONNX Runtime or
+            OpenVINO), or an ``.engine`` (TensorRT).
+        provider: ``"cpu"`` or ``"cuda"``, for an ONNX model also ``"openvino"``; None takes CUDA
+            where the runtime and the driver have it, else for an ONNX model OpenVINO where it is
+            installed, else the CPU. Whichever it is runs, or it is an error.
         threads: CPU threads for one run; None leaves it to the runtime.
 
     Raises:
@@ -29,15 +33,24 @@ def open_session(
         ConfigError: the provider is unknown, not available here, or not the one that would run.
     """
     path = Path(path)
-    if provider not in (None, "cpu", "cuda"):
-        raise ConfigError(f"provider is {provider!r}: choose cpu or cuda")
+    if provider is not None:
+        require_choice("provider", provider, get_args(Provider))
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}: at least 1 is expected")
     if path.suffix == ".onnx":
+        if (provider or preferred_provider()) == "openvino":
+            from lifeiqa.sessions.openvino import OpenVINOSession
+
+            return OpenVINOSession(path, threads=threads)
         from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
 
         return OnnxRuntimeSession(path, provider=provider, threads=threads)
     if path.suffix == ".safetensors":
+        if provider == "openvino":
+            raise ConfigError(
+                f"provider is 'openvino', and {path.name} runs in PyTorch: choose cpu or cuda, or "
+                f"export it: lifeiqa-export {path.name}"
+            )
         require_all("torch", "timm", "safetensors", extra="export", purpose=f"running {path.name}")
         from lifeiqa.sessions.pytorch import open_checkpoint
 
@@ -45,8 +58,8 @@ def open_session(
     if path.suffix == ".engine":
         from lifeiqa.sessions.tensorrt import TensorRTSession
 
-        if provider == "cpu":
-            raise ConfigError(f"provider is 'cpu', and {path.name} runs on a GPU alone")
+        if provider not in (None, "cuda"):
+            raise ConfigError(f"provider is {provider!r}, and {path.name} runs on a GPU alone")
         return TensorRTSession(path)
     raise ArtifactError(
         f"{path}: the ending {path.suffix!r} is no model file; "

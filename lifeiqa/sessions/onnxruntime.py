@@ -16,15 +16,19 @@ import numpy as np
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError, LifeIQAError, require
 from lifeiqa.image import Pixels
 from lifeiqa.manifest import read_manifest
-from lifeiqa.session import Array, Closing, Scores, Trace, check_crops
+from lifeiqa.session import (
+    ROUTER_INPUTS,
+    ROUTER_LOGITS,
+    ROUTER_WEIGHT,
+    Array,
+    Closing,
+    Scores,
+    Trace,
+    check_crops,
+)
 from lifeiqa.sessions.batches import buckets_of, filled, pieces
 from lifeiqa.sessions.bound import BoundRuns
 from lifeiqa.sessions.providers import chosen_provider, session_on
-
-ROUTER_INPUTS, ROUTER_LOGITS = "router_inputs", "router_logits"
-"""Names of values inside an exported graph."""
-ROUTER_WEIGHT = "router.weight"
-"""The initialiser of the router ends with this."""
 
 
 class OnnxRuntimeSession(Closing):

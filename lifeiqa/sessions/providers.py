@@ -19,11 +19,21 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lifeiqa.errors import ConfigError, DeviceError
+from lifeiqa.errors import ConfigError, DeviceError, MissingDependencyError, require
 from lifeiqa.sessions.driver import cuda_device
 
 _NAMES = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 _LIBRARIES = ("onnxruntime_providers_shared", "onnxruntime_providers_cuda")
+
+
+def cuda_is_here() -> bool:
+    """Whether the driver has a device, and the package CUDA; without the first it is not loaded."""
+    try:
+        cuda_device()
+        ort: Any = require("onnxruntime", extra="gpu", purpose="CUDA")
+    except (DeviceError, MissingDependencyError):
+        return False
+    return _NAMES["cuda"] in ort.get_available_providers()
 
 
 def chosen_provider(ort: Any, asked: str | None) -> str:

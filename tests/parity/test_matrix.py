@@ -1,6 +1,6 @@
 """One matrix: every kind of network, along every link of the chain, at several batch sizes.
 
-A later link (INT8, OpenVINO, an engine) is one more entry of `LINKS`.
+A later link (INT8, an engine) is one more entry of `LINKS`.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
 from lifeiqa.parity import TOLERANCES, link, observe
 from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
+from lifeiqa.sessions.openvino import OpenVINOSession
 from lifeiqa.sessions.pytorch import PyTorchSession
 from lifeiqa.weights import bundled
 from lifeiqa_export.dense import densify
@@ -35,7 +36,10 @@ LINKS = {
     "dense to PyTorch FP16": ("dense", "pytorch-fp16", "fp16"),
     "ONNX FP32 to FP16, rounded": ("onnx-fp32", "onnx-fp16-rounded", "fp16"),
     "ONNX FP32 to FP16, as run": ("onnx-fp32", "onnx-fp16", "fp16"),
+    "dense to OpenVINO FP32": ("dense", "openvino-fp32", "fp32"),
+    "OpenVINO FP32 to FP16": ("openvino-fp32", "openvino-fp16", "fp16"),
 }
+RUN = ["sparse", "dense", "onnx-fp32", "onnx-fp16", "openvino-fp32", "openvino-fp16"]
 
 
 class Forms:
@@ -55,6 +59,9 @@ class Forms:
         self.sessions["onnx-fp16-rounded"] = OnnxRuntimeSession(
             folder / "fp16.onnx", provider="cpu", rounding=True
         )
+        for precision in ("fp32", "fp16"):
+            path = folder / f"{precision}.onnx"
+            self.sessions[f"openvino-{precision}"] = OpenVINOSession(path)
         self.observed = {}
 
     @staticmethod
@@ -99,7 +106,7 @@ def test_link_is_within_its_tolerance(forms, name, batch):
     assert measured.failures == [], measured
 
 
-@pytest.mark.parametrize("name", ["sparse", "dense", "onnx-fp32", "onnx-fp16"])
+@pytest.mark.parametrize("name", RUN)
 def test_a_score_does_not_depend_on_its_batch(forms, name):
     alone, few, all_at_once = (forms.observe(name, batch).scores for batch in (1, 3, LARGEST))
     # The kernels of another batch size add up in another order; nothing else may differ.
@@ -111,6 +118,6 @@ def test_a_score_does_not_depend_on_its_batch(forms, name):
 def test_a_score_does_not_depend_on_its_neighbours(forms):
     crops = forms.crops[:4]
     others = np.concatenate([crops[:1], 255 - crops[1:]])
-    for name in ("sparse", "dense", "onnx-fp32", "onnx-fp16"):
+    for name in RUN:
         session = forms.sessions[name]
         assert session.run(crops)[0] == pytest.approx(session.run(others)[0], abs=1e-6)

@@ -3,13 +3,11 @@
 import sys
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 
 import tiny
 from fake_onnxruntime import CPU, CUDA, FakeOnnxRuntime
-from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.sessions import open_session, providers
 
@@ -19,6 +17,12 @@ SETTINGS = {"enable_cuda_graph": "1", "use_tf32": "0"}
 @pytest.fixture
 def model(tmp_path):
     return tiny.write_model(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture(autouse=True)
+def without_openvino(monkeypatch):
+    """An installation without it, whatever there is."""
+    monkeypatch.setitem(sys.modules, "openvino", None)
 
 
 @pytest.fixture
@@ -208,7 +212,7 @@ def test_a_closed_session_of_the_fake_gpu_is_refused(model, driver, fake):
 
 
 def test_a_trace_is_a_plain_run_without_a_graph_on_the_same_fake_gpu(tmp_path, driver, fake):
-    path = write_router(tmp_path / "tiny.onnx")
+    path = tiny.write_router(tmp_path / "tiny.onnx")
     crops = tiny.crops(10, 20, 30)
 
     with open_session(path, provider="cuda") as session:
@@ -220,22 +224,3 @@ def test_a_trace_is_a_plain_run_without_a_graph_on_the_same_fake_gpu(tmp_path, d
     assert fake.events.count("preload_dlls") == 1
     assert fake.events[2:] == [([(CUDA, {**SETTINGS, "enable_cuda_graph": "0"})], 0)]
     assert fake.sessions[1].graph_ids == []
-
-
-def write_router(path):
-    """The tiny model with two values named as an exported router names them."""
-    config = ModelConfig(crop_size=tiny.SIZE, head="moe")
-    proto, helper = tiny.model(), onnx.helper
-    graph, kind = proto.graph, onnx.TensorProto.FLOAT
-    graph.initializer.append(helper.make_tensor("head.router.weight", kind, [], [2.0]))
-    graph.node.extend(
-        [
-            helper.make_node("Identity", ["mean"], ["router_inputs"]),
-            helper.make_node("Mul", ["router_inputs", "head.router.weight"], ["router_logits"]),
-        ]
-    )
-    for name in ("router_inputs", "router_logits"):
-        graph.value_info.append(helper.make_tensor_value_info(name, kind, ["batch"]))
-    onnx.save(proto, path)
-    tiny.write_sidecar(path, config=config)
-    return path
