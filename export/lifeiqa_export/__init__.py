@@ -13,15 +13,24 @@ if TYPE_CHECKING:
     from lifeiqa_export.export import Exported, export_checkpoint
     from lifeiqa_export.graph import onnx_from_model
     from lifeiqa_export.half import halve
+    from lifeiqa_export.windows import gather_windows
 
 _HOMES = {
     "Exported": "export",
     "densify": "dense",
     "export_checkpoint": "export",
+    "gather_windows": "windows",
     "halve": "half",
     "onnx_from_model": "graph",
 }
-__all__ = ["Exported", "densify", "export_checkpoint", "halve", "onnx_from_model"]
+__all__ = [
+    "Exported",
+    "densify",
+    "export_checkpoint",
+    "gather_windows",
+    "halve",
+    "onnx_from_model",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The parity chain of an export: sparse PyTorch, dense PyTorch, ONNX FP32, FP16."""
+"""The parity chain of an export: PyTorch sparse, dense and gathered, ONNX FP32, FP16."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def prove(
     *,
     sparse: ScoringModel,
     dense: ScoringModel,
+    gathered: ScoringModel,
     manifest: Manifest,
     fp32: Path,
     fp16: Path | None,
@@ -37,6 +38,7 @@ def prove(
     Args:
         sparse: the reference.
         dense: its dense form.
+        gathered: what was exported: the dense form with its windows gathered, or ``dense`` itself.
         manifest: of the checkpoint.
         fp32: the exported float32 graph.
         fp16: the exported float16 graph, or None.
@@ -58,16 +60,18 @@ def prove(
             report(f"  running {session.runtime}")
             return observe(session, crops, batch=batch)
 
-    reference, masked = pytorch(sparse, manifest), pytorch(dense, manifest)
+    reference, last = pytorch(sparse, manifest), pytorch(dense, manifest)
+    links = [link("sparse -> dense", reference, last, tolerances["dense"])]
+    form = "dense"
+    if gathered is not dense:
+        parent, last, form = last, pytorch(gathered, manifest), "gathered"
+        links.append(link("dense -> gathered", parent, last, tolerances["fp32"]))
     exact = graph(fp32)
-    links = [
-        link("sparse -> dense", reference, masked, tolerances["dense"]),
-        link("dense -> ONNX FP32", masked, exact, tolerances["fp32"]),
-    ]
+    links.append(link(f"{form} -> ONNX FP32", last, exact, tolerances["fp32"]))
     if fp16 is not None:
         allowed = tolerances["fp16"]
         links += [
-            link("dense -> PyTorch FP16", masked, pytorch(halve(dense), half), allowed),
+            link(f"{form} -> PyTorch FP16", last, pytorch(halve(gathered), half), allowed),
             link("ONNX FP32 -> FP16", exact, graph(fp16, rounding=True), allowed),
             link("ONNX FP32 -> FP16, as run", exact, graph(fp16), allowed),
         ]

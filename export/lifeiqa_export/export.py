@@ -25,6 +25,7 @@ from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import OPSET, onnx_from_model, set_metadata
 from lifeiqa_export.half import halve
 from lifeiqa_export.photographs import photographs
+from lifeiqa_export.windows import gather_windows
 
 _TOOLS = ("lifeiqa", "torch", "timm", "onnx", "onnxscript", "onnxruntime")
 
@@ -80,6 +81,7 @@ def export_checkpoint(
 
     sparse = ScoringModel(network, parent.preprocessing, parent.labels).eval()
     dense = densify(sparse)
+    gathered = gather_windows(dense)
     manifest = dataclasses.replace(
         parent,
         kind="onnx",
@@ -91,10 +93,10 @@ def export_checkpoint(
     )
     with tempfile.TemporaryDirectory(prefix="lifeiqa-export-") as folder:
         report(f"exporting {manifest.name} as FP32")
-        protos: dict[Precision, onnx.ModelProto] = {"fp32": onnx_from_model(dense, batch=batch)}
+        protos: dict[Precision, onnx.ModelProto] = {"fp32": onnx_from_model(gathered, batch=batch)}
         if precision == "fp16":
             report(f"exporting {manifest.name} as FP16")
-            protos["fp16"] = onnx_from_model(halve(dense), batch=batch)
+            protos["fp16"] = onnx_from_model(halve(gathered), batch=batch)
         files: dict[Precision, Path] = {}
         for name, proto in protos.items():
             files[name] = Path(folder) / f"{name}.onnx"
@@ -104,6 +106,7 @@ def export_checkpoint(
         parity = prove(
             sparse=sparse,
             dense=dense,
+            gathered=gathered,
             manifest=dataclasses.replace(parent, batch=batch),
             fp32=files["fp32"],
             fp16=files.get("fp16"),

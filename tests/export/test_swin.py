@@ -47,6 +47,11 @@ def test_swin_base_becomes_fp16_within_tolerance(checkpoint, images, tmp_path):
     exported = export_checkpoint(checkpoint, tmp_path, precision="fp16", images=images)
     print(exported.parity)
     assert exported.parity.failures == []
+    assert [link.name for link in exported.parity.links[:3]] == [
+        "sparse -> dense",
+        "dense -> gathered",
+        "gathered -> ONNX FP32",
+    ]
     assert read_manifest(exported.path).config.backbone == "swin_base"
     # Half of the 385 MB of the float32 weights, and little more.
     assert 180e6 < exported.path.stat().st_size < 210e6
