@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+RESULTS := benchmarks/results
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test test-gpu lint card clean
+.PHONY: demo test test-gpu lint card bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -41,6 +42,17 @@ $(INSTALLED): pyproject.toml
 # Measures the bundled model on the human scores and photographs in DATA, and states it in its card.
 card: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.card $(DATA)
+
+# Measures speed on this machine, which should have nothing else to do, and states it in the README.
+bench: $(INSTALLED)
+	$(BIN)/lifeiqa-bench run lite0-biq2021 -o $(RESULTS)/bench_lite0
+	$(BIN)/python -m lifeiqa_benchmarks.untrained swin_base exported/swin_base.safetensors
+	$(BIN)/lifeiqa-export exported/swin_base.safetensors --precision fp32 -o exported \
+		--tolerance srocc=-1
+	$(BIN)/lifeiqa-bench run exported/swin_base.safetensors exported/swin_base.fp32.onnx \
+		--batch 1,8 --duration 16 -o $(RESULTS)/bench_swin_base
+	$(BIN)/python -m lifeiqa_benchmarks.readme README.md $(RESULTS)/bench_lite0/report.json \
+		$(RESULTS)/bench_swin_base/report.json
 
 clean:
 	rm -rf $(VENV) .venv-gpu exported

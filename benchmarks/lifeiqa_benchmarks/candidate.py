@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +65,6 @@ def candidates_from(models: Sequence[str], baseline: str) -> list[Candidate]:
             raise ConfigError(f"{file}: {', '.join(_BY_SUFFIX)} are measured")
         checksum, size = sha256_of(file), file.stat().st_size
         found += [Candidate(file, runtime, checksum, size) for runtime in runtimes]
-    found = [each for each in found if each.runtime != "openvino" or _has("openvino")]
     for candidate in found:
         if candidate.runtime == baseline:
             return [candidate, *(each for each in found if each != candidate)]
@@ -85,7 +83,3 @@ def _files(model: str) -> list[Path]:
     if not files:
         raise ConfigError(f"{model}: neither a file nor the name of a bundled model")
     return files
-
-
-def _has(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
