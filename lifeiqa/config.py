@@ -20,7 +20,7 @@ Mixer = Literal["gcn", "attention", "none"]
 Head = Literal["moe", "ffn", "none"]
 Direction = Literal["higher", "lower"]
 Resample = Literal["bilinear", "bicubic"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
 """Arithmetic of an ONNX graph: a property of the graph itself, never a switch of a runtime."""
 
 BACKBONES = {
