@@ -55,7 +55,8 @@ def compare_files(
                     f"Parity is between two forms of one model"
                 )
         crops = crops_for(ours.preprocessing, ours.config.crop_size)
-        precision = "fp16" if "fp16" in (ours.precision, theirs.precision) else "fp32"
+        both = (ours.precision, theirs.precision)
+        precision = max(both, key=("fp32", "fp16", "int8").index)  # the coarser of the two
         changed = "engine" if "engine" in (ours.kind, theirs.kind) else precision
         observed = [observe(session, crops) for session in (parent, child)]
     name = f"{first.name} -> {second.name}"

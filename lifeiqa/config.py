@@ -20,9 +20,9 @@ Mixer = Literal["gcn", "attention", "none"]
 Head = Literal["moe", "ffn", "none"]
 Direction = Literal["higher", "lower"]
 Resample = Literal["bilinear", "bicubic"]
-Precision = Literal["fp32", "fp16"]
 Provider = Literal["cpu", "cuda", "openvino"]
 """What runs a model: the usual runtime of its file on the CPU or with CUDA, or OpenVINO."""
+Precision = Literal["fp32", "fp16", "int8"]
 """Arithmetic of an ONNX graph: a property of the graph itself, never a switch of a runtime."""
 
 BACKBONES = {

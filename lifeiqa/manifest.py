@@ -57,6 +57,8 @@ class Manifest:
         opset: ONNX operator set; None for a checkpoint.
         parents: the files it was made from, the nearest first.
         training: data set, split, seed and figures of the run that made the weights.
+        quantisation: of an INT8 graph, the recipe, the layers that stayed in float32, what each
+            group of layers cost alone, and what the ranges were taken from.
         tools: versions of the packages that wrote the file.
         parity: one record for each link of the parity suite, see `lifeiqa.parity`.
         sha256: of the file; None inside the file itself.
@@ -73,6 +75,7 @@ class Manifest:
     opset: int | None = None
     parents: tuple[Parent, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
+    quantisation: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
     parity: tuple[dict[str, Any], ...] = ()
     sha256: str | None = None
@@ -200,6 +203,7 @@ def describe(manifest: Manifest) -> str:
         "engine": manifest.engine and _describe_engine(manifest.engine),
         "pictures": f"{scale}, {feed.resample}, crops {feed.crops}",
         "score": f"{labels.low:g}..{labels.high:g}, {labels.direction} is better; {labels.dataset}",
+        "int8": manifest.quantisation and _describe_quantisation(manifest.quantisation),
         "opset": manifest.opset,
         "tools": ", ".join(f"{name} {version}" for name, version in manifest.tools.items()),
     }
@@ -217,6 +221,14 @@ def _describe_engine(engine: EngineInfo) -> str:
     types = ", ".join(f"{count} {name}" for name, count in engine.arithmetic.items())
     built = f"{engine.flavour} {engine.version}, {engine.target}, batch {batches}; tensors: {types}"
     return built + (f"; built on {engine.gpu}, driver {engine.driver}" if engine.gpu else "")
+
+
+def _describe_quantisation(found: dict[str, Any]) -> str:
+    calibrated = found["calibration"]
+    return (
+        f"{found['layers']} layers, {len(found['kept']) or 'none'} kept in FP32; calibrated on "
+        f"{calibrated['crops']} crops of {calibrated['pictures']} pictures"
+    )
 
 
 def _from_sidecar(path: Path, sidecar: Path) -> Manifest:

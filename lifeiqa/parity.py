@@ -24,20 +24,28 @@ class Tolerance:
     Attributes:
         drift: largest |difference| of two scores of a crop, as a share of the label range.
         srocc: smallest rank correlation between the two.
+        changed: largest share of the tokens that may change expert although the router had a
+            clear preference.
     """
 
     drift: float
     srocc: float = 0.9995
+    changed: float = 0.0
 
 
 TOLERANCES: dict[str, Tolerance] = {
     "dense": Tolerance(1e-6),
     "fp32": Tolerance(1e-5),
     "fp16": Tolerance(2e-3),
+    "int8": Tolerance(6e-2, srocc=0.995, changed=0.05),
     "engine": Tolerance(5e-3),
 }
 """By what a link changes: routing sparse to dense, the runtime in float32, the arithmetic, and
-the compiler with its own kernels."""
+the compiler with its own kernels.
+
+INT8 moves the scores of pictures, and the router's input with them. The bundled model drifted by at
+most 2.8e-2 on the exporter's default crops, and 18 of 432 tokens took another expert, near-ties
+counted; the bounds leave it about twice the drift. Its order must stay: an SROCC of 0.995."""
 
 
 def tolerances_with(changes: Iterable[str]) -> dict[str, Tolerance]:
@@ -63,8 +71,8 @@ def tolerances_with(changes: Iterable[str]) -> dict[str, Tolerance]:
     return result
 
 
-UNIT_ROUNDOFF: dict[Precision, float] = {"fp32": 2.0**-24, "fp16": 2.0**-11}
-"""Largest relative error of one rounding to nearest."""
+UNIT_ROUNDOFF: dict[Precision, float] = {"fp32": 2.0**-24, "fp16": 2.0**-11, "int8": 2.0**-9}
+"""Largest relative error of one rounding to nearest; of INT8, half a step in the largest value."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,7 @@ class Link:
             )
         if not self.srocc >= self.tolerance.srocc:
             found.append(f"{self.name}: SROCC {self.srocc:.6f} is below {self.tolerance.srocc}")
-        if self.changed:
+        if self.changed and self.tokens and self.changed > self.tolerance.changed * self.tokens:
             found.append(
                 f"{self.name}: {self.changed} of {self.tokens} tokens changed expert where the "
                 f"router had a clear preference"

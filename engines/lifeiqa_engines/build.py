@@ -78,6 +78,7 @@ def engine_from_onnx(
     parent = read_manifest(onnx)
     if parent.kind != "onnx":
         raise ArtifactError(f"{onnx}: its kind is {parent.kind}; engines are built from ONNX files")
+    refuse_int8(parent.precision)
     sizes = _batch_sizes(parent, profiles, static)
     trt, chip, gpu = builder_for(chosen, target)
 
@@ -163,6 +164,15 @@ def _batch_sizes(
             f"{parent.batch} alone. Leave the batch away, or export it without --batch"
         )
     return sizes
+
+
+def refuse_int8(precision: str) -> None:
+    """Refuse a graph that TensorRT cannot parse, before it is written or parsed."""
+    if precision == "int8":
+        raise ConfigError(
+            "TensorRT takes no int32 biases, which an int8 graph of lifeiqa-export has: that graph "
+            "is for ONNX Runtime and OpenVINO on a CPU. Export fp16 for an engine"
+        )
 
 
 def _require_input(onnx: Path, parent: Manifest, crops: Tensor) -> None:

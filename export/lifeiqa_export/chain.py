@@ -1,4 +1,4 @@
-"""The parity chain of an export: PyTorch sparse, dense and gathered, ONNX FP32, FP16."""
+"""The parity chain of an export: PyTorch sparse, dense, gathered, ONNX FP32, FP16 or INT8."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def prove(
     manifest: Manifest,
     fp32: Path,
     fp16: Path | None,
+    int8: Path | None,
     crops: Pixels,
     subject: str,
     tolerances: Mapping[str, Tolerance],
@@ -42,9 +43,10 @@ def prove(
         manifest: of the checkpoint.
         fp32: the exported float32 graph.
         fp16: the exported float16 graph, or None.
+        int8: the quantised graph, or None.
         crops: uint8 ``(n, S, S, 3)``.
         subject: words for what the crops are.
-        tolerances: a `Tolerance` for each of ``dense``, ``fp32`` and ``fp16``.
+        tolerances: a `Tolerance` for each of ``dense``, ``fp32``, ``fp16`` and ``int8``.
         report: takes a line for each step begun.
     """
     batch = manifest.batch or 8
@@ -75,4 +77,6 @@ def prove(
             link("ONNX FP32 -> FP16", exact, graph(fp16, rounding=True), allowed),
             link("ONNX FP32 -> FP16, as run", exact, graph(fp16), allowed),
         ]
+    if int8 is not None:
+        links.append(link("ONNX FP32 -> INT8", exact, graph(int8), tolerances["int8"]))
     return ParityReport(subject, tuple(links))

@@ -18,12 +18,17 @@ _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", 
 @click.argument("checkpoint", default=DEFAULT)
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16"]),
+    type=click.Choice(["fp32", "fp16", "int8"]),
     required=True,
     help="Arithmetic of the graph.",
 )
 @click.option("-o", "--out", type=Folder, default=Path(), help="Folder of the result.")
 @click.option("--batch", type=click.IntRange(1), help="One static batch size; default is dynamic.")
+@click.option(
+    "--calibration",
+    type=Folder,
+    help="For int8: a folder of pictures like those to be scored, for the ranges.",
+)
 @click.option(
     "--parity-images",
     type=Folder,
@@ -34,7 +39,7 @@ _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", 
     "changed",
     metavar="LINK=DRIFT",
     multiple=True,
-    help="Largest drift of a link, dense, fp32, fp16 or engine, as a share of the range; "
+    help="Largest drift of a link, dense, fp32, fp16, int8 or engine, as a share of the range; "
     "or srocc=LOWEST.",
 )
 @click.option(
@@ -51,6 +56,7 @@ def main(
     precision: str,
     out: Path,
     batch: int | None,
+    calibration: Path | None,
     parity_images: Path | None,
     changed: tuple[str, ...],
     engine: str | None,
@@ -71,8 +77,9 @@ def main(
         raise ConfigError(f"--target {target} is the chip of an engine: give --engine as well")
     tolerances = tolerances_with(changed)
     if engine is not None:
-        from lifeiqa_engines.build import builder_for
+        from lifeiqa_engines.build import builder_for, refuse_int8
 
+        refuse_int8(precision)
         builder_for(FLAVOURS[engine], target)  # what is missing is said before the work
     source = model_file(checkpoint, ".safetensors")
     exported = export_checkpoint(
@@ -80,6 +87,7 @@ def main(
         out,
         precision=precision,  # type: ignore[arg-type]  # click.Choice allows these alone
         batch=batch,
+        calibration=calibration,
         images=parity_images,
         tolerances=tolerances,
         keep_failed=keep_failed,

@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import onnx
 
-from lifeiqa.config import Precision, Preprocessing
+from lifeiqa.config import Precision, Preprocessing, require_choice
 from lifeiqa.data.pictures import parity_crops, pictures_in
 from lifeiqa.errors import ConfigError, ParityError
 from lifeiqa.files import sha256_of
@@ -20,11 +21,13 @@ from lifeiqa.manifest import Manifest, Parent, write_with_sidecar
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
 from lifeiqa.parity import TOLERANCES, ParityReport, Tolerance
+from lifeiqa_export.calibration import calibration_from_folder
 from lifeiqa_export.chain import prove
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import OPSET, onnx_from_model, set_metadata
 from lifeiqa_export.half import halve
 from lifeiqa_export.photographs import photographs
+from lifeiqa_export.sensitivity import Quantisation, quantise
 from lifeiqa_export.windows import gather_windows
 
 _TOOLS = ("lifeiqa", "torch", "timm", "onnx", "onnxscript", "onnxruntime")
@@ -32,11 +35,12 @@ _TOOLS = ("lifeiqa", "torch", "timm", "onnx", "onnxscript", "onnxruntime")
 
 @dataclass(frozen=True)
 class Exported:
-    """The result of an export: the file, its manifest, and the proof."""
+    """The result of an export: the file, its manifest, the proof, and how INT8 came about."""
 
     path: Path
     manifest: Manifest
     parity: ParityReport
+    quantisation: Quantisation | None = None
 
 
 def export_checkpoint(
@@ -45,6 +49,7 @@ def export_checkpoint(
     *,
     precision: Precision,
     batch: int | None = None,
+    calibration: Path | None = None,
     images: Path | None = None,
     tolerances: Mapping[str, Tolerance] = TOLERANCES,
     keep_failed: bool = False,
@@ -57,6 +62,7 @@ def export_checkpoint(
         out: folder of the result; made when missing.
         precision: arithmetic of the graph.
         batch: the only batch size of a static graph; None for a dynamic one.
+        calibration: folder of pictures like those to be scored; for ``"int8"``, and for it alone.
         images: folder of pictures to measure on; None takes photographs of scikit-image, each
             in several distorted forms.
         tolerances: what each link may cost.
@@ -67,14 +73,19 @@ def export_checkpoint(
         ParityError: a link exceeds its tolerance; the message holds the whole report. Without
             ``keep_failed`` there is then no model in ``out`` that was not there before.
         ArtifactError: the checkpoint cannot be read.
-        ExportError: the network cannot be exported.
+        ExportError: the network cannot be exported, or INT8 costs it too much.
+        ConfigError: a setting is refused, or INT8 and a calibration folder do not come together.
         ImageError, DatasetError: the pictures cannot be read.
     """
-    if precision not in ("fp32", "fp16"):
-        raise ConfigError(f"precision is {precision!r}: choose fp32 or fp16")
+    require_choice("precision", precision, get_args(Precision))
+    require_calibration(precision, calibration)
     if batch is not None and batch < 1:
         raise ConfigError(f"batch is {batch}: at least 1 is expected")
     network, parent = load_checkpoint(checkpoint)
+    calibrated = None
+    if calibration is not None:
+        size = network.config.crop_size
+        calibrated = calibration_from_folder(calibration, parent.preprocessing, size)
     crops = measured_crops(parent.preprocessing, network.config.crop_size, images)
     forms = "distorted forms of photographs" if images is None else "pictures"
     subject = f"parity on {len(crops)} crops of {forms}"
@@ -97,6 +108,18 @@ def export_checkpoint(
         if precision == "fp16":
             report(f"exporting {manifest.name} as FP16")
             protos["fp16"] = onnx_from_model(halve(gathered), batch=batch)
+        found = None
+        if calibrated is not None:
+            found = quantise(
+                protos["fp32"],
+                calibrated,
+                span=parent.labels.span,
+                tolerance=tolerances["int8"],
+                report=report,
+            )
+            report(str(found))
+            protos["int8"] = found.proto
+            manifest = dataclasses.replace(manifest, quantisation=found.to_dict())
         files: dict[Precision, Path] = {}
         for name, proto in protos.items():
             files[name] = Path(folder) / f"{name}.onnx"
@@ -110,6 +133,7 @@ def export_checkpoint(
             manifest=dataclasses.replace(parent, batch=batch),
             fp32=files["fp32"],
             fp16=files.get("fp16"),
+            int8=files.get("int8"),
             crops=crops,
             subject=subject,
             tolerances=tolerances,
@@ -119,10 +143,24 @@ def export_checkpoint(
         raise ParityError(f"nothing was written to {out}.\n{parity}")
     manifest = dataclasses.replace(manifest, precision=precision, parity=parity.to_dicts())
     path = out / f"{manifest.name}.{precision}.onnx"
-    exported = Exported(path, _write(path, protos[precision], manifest), parity)
+    exported = Exported(path, _write(path, protos[precision], manifest), parity, found)
     if not parity:
         raise ParityError(f"{path} was kept although it failed.\n{parity}")
     return exported
+
+
+def require_calibration(precision: str, calibration: Path | None) -> None:
+    """Refuse INT8 without pictures to calibrate on, and such pictures for anything else."""
+    if precision == "int8" and calibration is None:
+        raise ConfigError(
+            "int8 needs the ranges of real pictures: name a folder of some, like those to be "
+            "scored, with --calibration"
+        )
+    if precision != "int8" and calibration is not None:
+        raise ConfigError(
+            f"--calibration {calibration} is for int8: {precision} has no ranges to find. "
+            f"Leave it out, or export int8"
+        )
 
 
 def measured_crops(preprocessing: Preprocessing, size: int, images: Path | None) -> Pixels:

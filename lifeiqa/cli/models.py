@@ -45,7 +45,7 @@ def inspect(file: str, as_json: bool) -> None:
     "changed",
     metavar="LINK=DRIFT",
     multiple=True,
-    help="fp32, fp16, or srocc=LOWEST.",
+    help="fp32, fp16, int8, or srocc=LOWEST.",
 )
 @options.as_json
 @guarded
