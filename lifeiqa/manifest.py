@@ -102,6 +102,8 @@ class Manifest:
                 raise ValueError(f"kind is {values['kind']!r}")
             if values["precision"] not in get_args(Precision):
                 raise ValueError(f"precision is {values['precision']!r}")
+            if not isinstance(values.get("quantisation", {}), dict):
+                raise ValueError(f"quantisation is {values['quantisation']!r}")
             batch = values.get("batch")
             if batch is not None and not (isinstance(batch, int) and batch >= 1):
                 raise ValueError(f"batch is {batch!r}")
@@ -224,10 +226,10 @@ def _describe_engine(engine: EngineInfo) -> str:
 
 
 def _describe_quantisation(found: dict[str, Any]) -> str:
-    calibrated = found["calibration"]
+    kept, calibrated = found.get("kept", ()), found.get("calibration", {})
     return (
-        f"{found['layers']} layers, {len(found['kept']) or 'none'} kept in FP32; calibrated on "
-        f"{calibrated['crops']} crops of {calibrated['pictures']} pictures"
+        f"{found.get('layers')} layers, {len(kept) or 'none'} kept in FP32; calibrated on "
+        f"{calibrated.get('crops')} crops of {calibrated.get('pictures')} pictures"
     )
 
 

@@ -37,15 +37,14 @@ TOLERANCES: dict[str, Tolerance] = {
     "dense": Tolerance(1e-6),
     "fp32": Tolerance(1e-5),
     "fp16": Tolerance(2e-3),
-    "int8": Tolerance(6e-2, srocc=0.995, changed=0.05),
+    "int8": Tolerance(6e-2, srocc=0.995, changed=0.02),
     "engine": Tolerance(5e-3),
 }
 """By what a link changes: routing sparse to dense, the runtime in float32, the arithmetic, and
 the compiler with its own kernels.
 
-INT8 moves the scores of pictures, and the router's input with them. The bundled model drifted by at
-most 2.8e-2 on the exporter's default crops, and 18 of 432 tokens took another expert, near-ties
-counted; the bounds leave it about twice the drift. Its order must stay: an SROCC of 0.995."""
+INT8 moves the router's input too. Two INT8 forms of the bundled model drifted by 2.2e-2 and 2.8e-2
+on the default crops, and 0 and 1 of 432 tokens changed expert: the bounds leave twice that."""
 
 
 def tolerances_with(changes: Iterable[str]) -> dict[str, Tolerance]:

@@ -70,7 +70,7 @@ def test_the_lowest_rank_correlation_is_changed_for_every_link():
     assert changed["fp16"].drift == 0.01
 
 
-@pytest.mark.parametrize("change", ["int8=1", "fp16", "fp16=", "fp16=much", "=1", ""])
+@pytest.mark.parametrize("change", ["int4=1", "fp16", "fp16=", "fp16=much", "=1", ""])
 def test_a_tolerance_that_cannot_be_read_is_refused(change):
     with pytest.raises(ConfigError, match="write LINK=DRIFT with LINK one of dense, fp32, fp16"):
         tolerances_with([change])

@@ -119,7 +119,7 @@ def test_text_that_is_no_manifest_is_refused(text):
         ({"kind": "engine"}, "kind is 'engine', engine None"),
         ({"kind": "picture"}, "kind is 'picture'"),
         ({"engine": {"flavour": "tensorrt"}}, "kind is 'onnx', engine {'flavour': 'tensorrt'}"),
-        ({"precision": "int8"}, "precision is 'int8'"),
+        ({"precision": "int4"}, "precision is 'int4'"),
         ({"batch": 0}, "batch is 0"),
         ({"batch": "4"}, "batch is '4'"),
         ({"colour": "sRGB"}, "colour"),

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -145,6 +146,13 @@ def test_an_expert_that_flips_against_a_clear_preference_fails():
     ]
 
 
+def test_a_tolerance_may_allow_a_share_of_the_tokens_to_change_expert():
+    parent = routed((2, 1, 0), (2, 1, 0), (2, 1, 0))
+    child = routed((1, 2, 0), (2, 1, 0), (2, 1, 0))
+    assert compared(parent, child, dataclasses.replace(LOOSE, changed=0.34)).failures == []
+    assert compared(parent, child, dataclasses.replace(LOOSE, changed=0.33)).failures
+
+
 def test_an_order_within_the_chosen_experts_is_no_change():
     result = compared(routed((3, 2, 0), top_k=2), routed((2, 3, 0), top_k=2))
 
@@ -219,7 +227,7 @@ def test_records_of_a_report_are_json():
     )
 
     assert [record["name"] for record in records] == ["A -> B", "B -> C", "A -> B"]
-    assert records[1]["tolerance"] == {"drift": 0.1, "srocc": 0.9}
+    assert records[1]["tolerance"] == {"drift": 0.1, "srocc": 0.9, "changed": 0.0}
     assert records[2]["max_drift"] is None
     assert records[2]["srocc"] is None
 
