@@ -32,7 +32,7 @@ from lifeiqa.sessions.batches import batch_sizes, exact_pieces, pieces
 from lifeiqa.sessions.cuda import Cuda
 from lifeiqa.sessions.driver import Device, cuda_device
 from lifeiqa.sessions.execution import DeviceBatch, DeviceScores, Executor, HostBatch
-from lifeiqa.sessions.logger import Logger, collecting_logger
+from lifeiqa.sessions.logger import ErrorLog
 
 
 class TensorRTSession(Closing):
@@ -177,17 +177,17 @@ class _Engine:
     ) -> None:
         self._trt, self._cuda_graph = trt, cuda_graph
         self._captures = flavour_named(info.flavour).captures_graphs
-        self._logger: Logger = collecting_logger(trt)
+        self._errors = ErrorLog(trt)
         plan = path.read_bytes()
         # The very bytes that TensorRT gets: the file may have been replaced since its check.
         if hashlib.sha256(plan).hexdigest() != manifest.sha256:
             raise ArtifactError(f"{path}: it was replaced while it was being opened: try again")
-        self._runtime: Any = trt.Runtime(self._logger)
+        self._runtime: Any = self._errors.make(trt.Runtime)
         # A version-compatible plan brings a runtime of its own; no other holds code of the host.
         self._runtime.engine_host_code_allowed = info.version_compatible
         self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise ArtifactError(f"{path}: TensorRT cannot load it: {self._logger.take()}")
+            raise ArtifactError(f"{path}: TensorRT cannot load it: {self._errors.take()}")
         if info.stripped:
             self._refit(path, manifest)
 
@@ -205,8 +205,8 @@ class _Engine:
         else:
             context = self._engine.create_execution_context(strategy)
         if context is None:
-            raise DeviceError(f"TensorRT made no execution context: {self._logger.take()}")
-        return Executor(context, self._logger)
+            raise DeviceError(f"TensorRT made no execution context: {self._errors.take()}")
+        return Executor(context, self._errors)
 
     def close(self) -> None:
         self._engine = self._runtime = None
@@ -220,10 +220,10 @@ class _Engine:
                 f"{path}: it was built without its weights, and takes them from {parent.file} "
                 f"(sha256 {parent.sha256}): put that file into the same folder"
             )
-        refitter = self._trt.Refitter(self._engine, self._logger)
-        parser = self._trt.OnnxParserRefitter(refitter, self._logger)
+        refitter = self._errors.make(self._trt.Refitter, self._engine)
+        parser = self._errors.make(self._trt.OnnxParserRefitter, refitter)
         if not (parser.refit_from_file(str(source)) and refitter.refit_cuda_engine()):
-            raise ArtifactError(f"{path}: it cannot take its weights: {self._logger.take()}")
+            raise ArtifactError(f"{path}: it cannot take its weights: {self._errors.take()}")
 
 
 def _rebuild(manifest: Manifest, info: EngineInfo) -> str:
