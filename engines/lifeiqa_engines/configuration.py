@@ -104,7 +104,7 @@ class Configuration:
             sizes = (profile.minimum, profile.optimum, profile.maximum)
             each.set_shape(tensor.name, *((size, *crop) for size in sizes))
             if self._config.add_optimization_profile(each) < 0:
-                reason = self._network.logger.take()
+                reason = self._network.errors.take()
                 raise EngineBuildError(f"batch {profile}: TensorRT refuses the profile: {reason}")
 
     def load_timing_cache(self, target: Target, gpu: Device | None) -> Path | None:
@@ -120,7 +120,7 @@ class Configuration:
         cache = self._config.create_timing_cache(known)
         if cache is None or not self._config.set_timing_cache(cache, False):
             raise ConfigError(
-                f"{path}: TensorRT refuses this timing cache: {self._network.logger.take()}. "
+                f"{path}: TensorRT refuses this timing cache: {self._network.errors.take()}. "
                 f"Delete it to begin anew"
             )
         return path
@@ -142,7 +142,7 @@ class Configuration:
         if plan is None:
             raise EngineBuildError(
                 f"{self._flavour.title} {self._trt.__version__} built no engine: "
-                f"{self._network.logger.take()}"
+                f"{self._network.errors.take()}"
             )
         return plan
 
@@ -152,12 +152,12 @@ class Configuration:
         Raises:
             EngineBuildError: the plan cannot be loaded.
         """
-        runtime = self._trt.Runtime(self._network.logger)
+        runtime = self._network.errors.make(self._trt.Runtime)
         # A version-compatible plan holds code, which is trusted here: it was built a moment ago.
         runtime.engine_host_code_allowed = self._options.version_compatible
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise EngineBuildError(f"its layers cannot be read: {self._network.logger.take()}")
+            raise EngineBuildError(f"its layers cannot be read: {self._network.errors.take()}")
         inspector = engine.create_engine_inspector()
         text: str = inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
         return text

@@ -13,7 +13,7 @@ from lifeiqa.errors import ArtifactError, EngineBuildError
 from lifeiqa.flavours import Flavour, flavour_named
 from lifeiqa.session import INPUT, OUTPUT
 from lifeiqa.sessions.driver import cuda_device
-from lifeiqa.sessions.logger import Logger, collecting_logger
+from lifeiqa.sessions.logger import ErrorLog
 
 _HINTS = (
     (
@@ -95,12 +95,12 @@ def check_onnx(path: Path, *, flavour: str) -> Support:
     chosen = flavour_named(flavour)
     model = _read(path)
     trt = load_builder(chosen)
-    logger = collecting_logger(trt)
-    _, parser = _empty_network(trt, logger)
+    errors = ErrorLog(trt)
+    _, parser = _empty_network(trt, errors, errors.make(trt.Builder))
     supported = parser.supports_model_v2(model)
     refusals = _refusals(parser)
     if not supported and not refusals:
-        refusals = (Refusal("", "", logger.take()),)
+        refusals = (Refusal("", "", errors.take()),)
     elif supported and not parser.num_subgraphs:  # TensorRT takes an empty file
         refusals = (Refusal("", "", "there is no graph in it"),)
     return Support(f"{chosen.title} {trt.__version__}", refusals)
@@ -132,12 +132,12 @@ class Network:
     """
 
     def __init__(self, trt: Any, path: Path) -> None:
-        self.logger: Logger = collecting_logger(trt)
-        self.builder: Any = trt.Builder(self.logger)
+        self.errors = ErrorLog(trt)
+        self.builder: Any = self.errors.make(trt.Builder)
         model = _read(path)
-        self.definition, self._parser = _empty_network(trt, self.logger, self.builder)
+        self.definition, self._parser = _empty_network(trt, self.errors, self.builder)
         if not self._parser.parse(model):
-            refusals = _refusals(self._parser) or (Refusal("", "", self.logger.take()),)
+            refusals = _refusals(self._parser) or (Refusal("", "", self.errors.take()),)
             raise EngineBuildError(
                 f"{path}: TensorRT refuses the graph: " + "; ".join(map(str, refusals))
             )
@@ -171,15 +171,14 @@ class Network:
         return dict(types.most_common())
 
 
-def _empty_network(trt: Any, logger: Logger, builder: Any = None) -> tuple[Any, Any]:
+def _empty_network(trt: Any, errors: ErrorLog, builder: Any) -> tuple[Any, Any]:
     """A network and the parser that fills it.
 
     TensorRT 11 knows strongly typed networks alone and ignores the flag; TensorRT 10 needs it.
     """
-    builder = trt.Builder(logger) if builder is None else builder
     flag = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(flag)
-    return network, trt.OnnxParser(network, logger)
+    return network, errors.make(trt.OnnxParser, network)
 
 
 def _refusals(parser: Any) -> tuple[Refusal, ...]:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lifeiqa.engine import BatchProfile
+from lifeiqa.errors import ConfigError
 from lifeiqa.image import Pixels
 
 BUCKETS = (1, 2, 4, 8, 16, 32)
@@ -44,6 +46,44 @@ def pieces(count: int, buckets: Sequence[int]) -> list[Piece]:
     largest = max(buckets)
     cuts = [*range(0, count, largest), count]
     return [Piece(start, stop, bucket_for(stop - start, buckets)) for start, stop in pairwise(cuts)]
+
+
+def batch_sizes(profiles: tuple[BatchProfile, ...]) -> dict[int, int]:
+    """Batch size of a run -> number of its profile: each fixed size, powers of two in a range."""
+    sizes: dict[int, int] = {}
+    for number, profile in enumerate(profiles):
+        inside = [2**power for power in range(31) if 2**power in profile]
+        for size in (profile.minimum, *inside, profile.optimum, profile.maximum):
+            sizes.setdefault(size, number)
+    return dict(sorted(sizes.items()))
+
+
+def exact_pieces(count: int, profiles: tuple[BatchProfile, ...]) -> list[tuple[int, int, int]]:
+    """``(start, stop, profile)`` whose lengths the profiles take as they are, the largest first.
+
+    For crops that lie where they are and cannot be filled up.
+
+    Raises:
+        ConfigError: some are left that no profile takes.
+    """
+    parts, start = [], 0
+    while start < count:
+        left = count - start
+        fitting = [
+            (min(profile.maximum, left), -number)
+            for number, profile in enumerate(profiles)
+            if profile.minimum <= left
+        ]
+        if not fitting:
+            batches = ", ".join(map(str, profiles))
+            raise ConfigError(
+                f"{count} crops cannot be cut into batches of {batches}, which this engine takes; "
+                f"{left} are left. Fill them up, or build it with --batch {left} as well"
+            )
+        length, number = max(fitting)
+        parts.append((start, start + length, -number))
+        start += length
+    return parts
 
 
 def filled(crops: Pixels, size: int) -> Pixels:

@@ -17,7 +17,7 @@ from lifeiqa.errors import DeviceError
 from lifeiqa.image import Pixels
 from lifeiqa.session import INPUT, OUTPUT, Array, Closing, Scores
 from lifeiqa.sessions.cuda import Cuda
-from lifeiqa.sessions.logger import Logger
+from lifeiqa.sessions.logger import ErrorLog
 
 _SCORE = np.dtype(np.float32).itemsize
 
@@ -36,12 +36,12 @@ class Executor:
 
     Args:
         context: a new context of the engine; it is used by nobody else.
-        logger: of the engine, which knows why a call was refused.
+        errors: of the engine, which tell why a call was refused.
     """
 
-    def __init__(self, context: Context, logger: Logger) -> None:
+    def __init__(self, context: Context, errors: ErrorLog) -> None:
         self._context = context
-        self._logger = logger
+        self._errors = errors
 
     def take_profile(self, profile: int, stream: int) -> None:
         """Choose an optimization profile by its number."""
@@ -62,7 +62,7 @@ class Executor:
 
     def _must(self, done: bool, what: str) -> None:
         if not done:
-            raise DeviceError(f"TensorRT refused the {what}: {self._logger.take()}")
+            raise DeviceError(f"TensorRT refused the {what}: {self._errors.take()}")
 
 
 class HostBatch(Closing):

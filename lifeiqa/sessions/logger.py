@@ -1,42 +1,75 @@
-"""What TensorRT says while it works, kept so that an error can say it too.
+"""What TensorRT complains of while it works, kept so that an error can say it too.
 
 TensorRT reports a failure by returning None or False; the cause goes to a logger.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import contextlib
+import functools
+import gc
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
 
 
-class Logger(Protocol):
-    """A logger of one of the two modules that keeps errors."""
+class ErrorLog:
+    """TensorRT's errors from now on, and the way to make objects that write into it.
 
-    def take(self) -> str:
-        """The errors since the last call, one line each, or words that there were none."""
-        ...
-
-
-def collecting_logger(trt: Any) -> Logger:
-    """A logger for TensorRT's objects that prints nothing.
+    There is one logger for each module in a process, and every log reads it. A second logger would
+    do more than waste: TensorRT warns of it while it holds the lock that its builders and runtimes
+    need to be deleted. If Python's garbage collector ran inside that warning and found an old
+    builder, the process would wait for itself for ever.
 
     Args:
         trt: the module ``tensorrt`` or ``tensorrt_rtx``; each accepts loggers of its own class.
     """
 
+    def __init__(self, trt: Any) -> None:
+        self._logger = _logger_of(trt)
+        self._seen: int = self._logger.count
+
+    def make(self, factory: Callable[..., Any], *arguments: Any) -> Any:
+        """A builder, runtime, parser or refitter whose errors come here."""
+        with _no_garbage_collection():  # the embedding program may have a logger of its own
+            return factory(*arguments, self._logger)
+
+    def take(self) -> str:
+        """The errors since the last call, or words that there were none.
+
+        Those of objects that worked at the same time in other threads are among them.
+        """
+        since, self._seen = self._seen, self._logger.count
+        lines = [line for number, line in self._logger.lines.copy() if number >= since]
+        # The absence of a driver is repeated after every error of a build that needs none.
+        lines = [line for line in lines if "catchCudaError" not in line]
+        return "; ".join(dict.fromkeys(lines)) or "TensorRT gave no reason"
+
+
+@functools.cache
+def _logger_of(trt: Any) -> Any:
+    errors = (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
+
     class Collecting(trt.ILogger):  # type: ignore[misc]  # a class that is known at run time alone
         def __init__(self) -> None:
             super().__init__()
-            self.lines: list[str] = []
+            self.count = 0
+            self.lines: deque[tuple[int, str]] = deque(maxlen=100)
 
         def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR):
-                self.lines.append(message)
+            if severity in errors:
+                self.lines.append((self.count, message))
+                self.count += 1
 
-        def take(self) -> str:
-            # The absence of a driver is repeated after every error of a build that needs none.
-            lines = [line for line in self.lines if "catchCudaError" not in line]
-            self.lines = []
-            return "; ".join(dict.fromkeys(lines)) or "TensorRT gave no reason"
+    return Collecting()
 
-    logger: Logger = Collecting()
-    return logger
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

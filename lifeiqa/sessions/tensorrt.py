@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lifeiqa.engine import BatchProfile, EngineInfo, target_of
+from lifeiqa.engine import EngineInfo, target_of
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.files import sha256_of
 from lifeiqa.flavours import Flavour, flavour_named
@@ -28,11 +28,11 @@ from lifeiqa.image import Pixels
 from lifeiqa.manifest import Manifest, read_manifest
 from lifeiqa.session import Closing, Scores, check_crops
 from lifeiqa.sessions.arrays import device_crops, device_scores, stream_handle
-from lifeiqa.sessions.batches import pieces
+from lifeiqa.sessions.batches import batch_sizes, exact_pieces, pieces
 from lifeiqa.sessions.cuda import Cuda
 from lifeiqa.sessions.driver import Device, cuda_device
 from lifeiqa.sessions.execution import DeviceBatch, DeviceScores, Executor, HostBatch
-from lifeiqa.sessions.logger import Logger, collecting_logger
+from lifeiqa.sessions.logger import ErrorLog
 
 
 class TensorRTSession(Closing):
@@ -66,7 +66,7 @@ class TensorRTSession(Closing):
         self.runtime = _words(flavour, trt, gpu, cuda_graph)
         self._size = self.manifest.config.crop_size
         self._profiles = info.profiles
-        self._batches = _batch_sizes(info.profiles)
+        self._batches = batch_sizes(info.profiles)
         self._capture = cuda_graph and not flavour.captures_graphs
         self._hosts: dict[int, HostBatch] = {}
         self._devices: dict[int, DeviceBatch] = {}
@@ -113,7 +113,7 @@ class TensorRTSession(Closing):
         with self._lock, self._cuda.current():
             self._check_open()
             given, handle = device_crops(crops, self._size, count), stream_handle(stream)
-            parts = _exact_pieces(given.count, self._profiles)
+            parts = exact_pieces(given.count, self._profiles)
             scores = out
             if out is None:
                 scores = DeviceScores(self._cuda, given.count, handle)
@@ -177,17 +177,17 @@ class _Engine:
     ) -> None:
         self._trt, self._cuda_graph = trt, cuda_graph
         self._captures = flavour_named(info.flavour).captures_graphs
-        self._logger: Logger = collecting_logger(trt)
+        self._errors = ErrorLog(trt)
         plan = path.read_bytes()
         # The very bytes that TensorRT gets: the file may have been replaced since its check.
         if hashlib.sha256(plan).hexdigest() != manifest.sha256:
             raise ArtifactError(f"{path}: it was replaced while it was being opened: try again")
-        self._runtime: Any = trt.Runtime(self._logger)
+        self._runtime: Any = self._errors.make(trt.Runtime)
         # A version-compatible plan brings a runtime of its own; no other holds code of the host.
         self._runtime.engine_host_code_allowed = info.version_compatible
         self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise ArtifactError(f"{path}: TensorRT cannot load it: {self._logger.take()}")
+            raise ArtifactError(f"{path}: TensorRT cannot load it: {self._errors.take()}")
         if info.stripped:
             self._refit(path, manifest)
 
@@ -205,8 +205,8 @@ class _Engine:
         else:
             context = self._engine.create_execution_context(strategy)
         if context is None:
-            raise DeviceError(f"TensorRT made no execution context: {self._logger.take()}")
-        return Executor(context, self._logger)
+            raise DeviceError(f"TensorRT made no execution context: {self._errors.take()}")
+        return Executor(context, self._errors)
 
     def close(self) -> None:
         self._engine = self._runtime = None
@@ -220,42 +220,10 @@ class _Engine:
                 f"{path}: it was built without its weights, and takes them from {parent.file} "
                 f"(sha256 {parent.sha256}): put that file into the same folder"
             )
-        refitter = self._trt.Refitter(self._engine, self._logger)
-        parser = self._trt.OnnxParserRefitter(refitter, self._logger)
+        refitter = self._errors.make(self._trt.Refitter, self._engine)
+        parser = self._errors.make(self._trt.OnnxParserRefitter, refitter)
         if not (parser.refit_from_file(str(source)) and refitter.refit_cuda_engine()):
-            raise ArtifactError(f"{path}: it cannot take its weights: {self._logger.take()}")
-
-
-def _batch_sizes(profiles: tuple[BatchProfile, ...]) -> dict[int, int]:
-    """Batch size of a run -> number of its profile: each fixed size, powers of two in a range."""
-    sizes: dict[int, int] = {}
-    for number, profile in enumerate(profiles):
-        inside = [2**power for power in range(31) if 2**power in profile]
-        for size in (profile.minimum, *inside, profile.optimum, profile.maximum):
-            sizes.setdefault(size, number)
-    return dict(sorted(sizes.items()))
-
-
-def _exact_pieces(count: int, profiles: tuple[BatchProfile, ...]) -> list[tuple[int, int, int]]:
-    """``(start, stop, profile)`` whose lengths the profiles take as they are, the largest first."""
-    parts, start = [], 0
-    while start < count:
-        left = count - start
-        fitting = [
-            (min(profile.maximum, left), -number)
-            for number, profile in enumerate(profiles)
-            if profile.minimum <= left
-        ]
-        if not fitting:
-            batches = ", ".join(map(str, profiles))
-            raise ConfigError(
-                f"{count} crops cannot be cut into batches of {batches}, which this engine takes; "
-                f"{left} are left. Fill them up, or build it with --batch {left} as well"
-            )
-        length, number = max(fitting)
-        parts.append((start, start + length, -number))
-        start += length
-    return parts
+            raise ArtifactError(f"{path}: it cannot take its weights: {self._errors.take()}")
 
 
 def _rebuild(manifest: Manifest, info: EngineInfo) -> str:

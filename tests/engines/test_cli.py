@@ -8,29 +8,13 @@ import pytest
 import tensorrt_rtx
 from click.testing import CliRunner
 
-import tiny
 from lifeiqa.engine import BatchProfile
 from lifeiqa.manifest import read_manifest, sidecar_of
-from lifeiqa.sessions import driver
 from lifeiqa_engines.cli import main
 
 VERSION = tensorrt_rtx.__version__
+pytestmark = pytest.mark.usefixtures("without_a_gpu")
 RTX = ("--flavour", "tensorrt-rtx")
-
-
-@pytest.fixture(autouse=True)
-def without_a_gpu(monkeypatch):
-    monkeypatch.setattr(driver, "_DRIVER", "libnone-such-library.so")
-
-
-@pytest.fixture
-def grey(tmp_path):
-    return tiny.write_model(tmp_path / "tiny.fp32.onnx")
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
 
 
 def run(*arguments):

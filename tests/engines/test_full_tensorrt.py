@@ -10,7 +10,6 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-import tiny
 from fake_trt_builder import GPU, VERSION, FakeTensorRT
 from lifeiqa.engine import BatchProfile
 from lifeiqa.errors import ConfigError, DeviceError, EngineBuildError
@@ -34,16 +33,6 @@ def fake(monkeypatch):
     monkeypatch.setattr(build, "cuda_device", lambda: GPU)
     monkeypatch.setattr(network, "cuda_device", lambda: GPU)
     return trt
-
-
-@pytest.fixture
-def grey(tmp_path):
-    return tiny.write_model(tmp_path / "tiny.fp32.onnx")
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
 
 
 def names(folder):
