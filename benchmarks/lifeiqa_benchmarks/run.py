@@ -26,7 +26,6 @@ from lifeiqa_benchmarks.report import Accuracy, Report, Result, Stages
 from lifeiqa_benchmarks.starts import starts
 from lifeiqa_benchmarks.turns import PAIRS, alone, in_turns
 
-_SCORING_BATCH, _GATHERED = 8, 8
 _PRODUCT_SIZE, _PRODUCT_SECONDS = 2048, 2.0
 
 
@@ -51,6 +50,11 @@ class Settings:
     labelled: Table | None = None
     label_name: str = ""
     starts: bool = False
+
+    @property
+    def gathered(self) -> int:
+        """The batch size for accuracy and folders: about 8, and one that is measured anyway."""
+        return min(self.batches, key=lambda size: abs(size - 8))
 
     def to_dict(self) -> dict[str, Any]:
         """For the report."""
@@ -135,7 +139,7 @@ class _Material:
             "score",
             crops=str(self._folder / "crops.npy"),
             scores=str(target),
-            batch=_SCORING_BATCH,
+            batch=self.settings.gathered,
         )
         scores: Array = np.load(target)
         return scores
@@ -192,7 +196,7 @@ def _measured(
     pictures = [str(path) for path in settings.pictures]
     parts = {
         name: _per_picture(client.ask("stages", pictures=pictures, batch=batch))
-        for name, batch in (("single", 0), ("folder", _GATHERED))
+        for name, batch in (("single", 0), ("folder", settings.gathered))
     }
     timings = []
     for batch in settings.batches:

@@ -53,13 +53,13 @@ class Worker:
         return {"ms": times}
 
     def score(self, crops: str, scores: str, batch: int) -> dict[str, Any]:
-        """Score the crops of one .npy file into another."""
+        """Score the crops of one .npy file into another, in batches of one size."""
         given = np.load(crops, mmap_mode="r")
         parts = [
-            self.session.run(np.ascontiguousarray(given[start : start + batch]))
+            self.session.run(_filled(given[start : start + batch], batch))
             for start in range(0, len(given), batch)
         ]
-        np.save(scores, np.concatenate(parts))
+        np.save(scores, np.concatenate(parts)[: len(given)])
         return {}
 
     def stages(self, pictures: list[str], batch: int) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Worker:
             while waiting and sum(map(len, waiting)) >= least:
                 crops = np.concatenate(waiting)
                 waiting[:] = [crops[batch:]] if batch and len(crops) > batch else []
-                taken = crops[:batch] if batch else crops
+                taken = _filled(crops[:batch], batch) if batch else crops
                 begun = time.perf_counter()
                 self.session.run(taken)
                 spent["inference"] += time.perf_counter() - begun
@@ -134,6 +134,12 @@ def _open(file: Path, runtime: str, threads: int) -> Any:
         return open_checkpoint(file, provider="cpu", threads=threads, compiled=True)
     provider = "openvino" if runtime == "openvino" else "cpu"
     return open_session(file, provider=provider, threads=threads)
+
+
+def _filled(crops: Any, batch: int) -> Any:
+    """A batch of full size: a runtime that compiles for each size would compile for the rest."""
+    missing = np.broadcast_to(crops[-1:], (batch - len(crops), *crops.shape[1:]))
+    return np.concatenate([crops, missing])
 
 
 def _seconds(work: Callable[[], object]) -> float:
