@@ -31,10 +31,10 @@ def prove(
 ) -> ParityReport:
     """Measure every link of the chain on the same crops.
 
-    An FP16 graph is measured three ways, since a CPU does not run it as a GPU does: by PyTorch's
-    half-precision kernels, by ONNX Runtime with every FP16 tensor really rounded, and as ONNX
-    Runtime runs the file on a CPU, where the weights alone are rounded. All three are held to
-    the same tolerance.
+    An FP16 graph is measured three ways, since a CPU does not run it as a GPU does: by PyTorch in
+    half precision, by ONNX Runtime with every FP16 tensor really rounded, and as ONNX Runtime runs
+    the file on a CPU, where the weights alone are rounded. All three are held to the same
+    tolerance.
 
     Args:
         sparse: the reference.
