@@ -36,7 +36,7 @@ class FakeCuda:
 
     cudaError_t, cudaMemcpyKind = cudaError_t, cudaMemcpyKind
     cudaStreamCaptureMode = cudaStreamCaptureMode
-    cudaStreamNonBlocking, cudaEventDisableTiming = 1, 2
+    cudaStreamNonBlocking, cudaEventDefault, cudaEventDisableTiming = 1, 0, 2
 
     def __init__(self):
         self.calls = []
@@ -46,6 +46,8 @@ class FakeCuda:
         self.capturing = None  # (stream, operations)
         self.graphs = {}
         self.waits = []
+        self.stamps = {}  # timed event -> operations that were enqueued before it
+        self.enqueued = 0
         self._handles = itertools.count(1000)
 
     def __getattr__(self, name):
@@ -71,6 +73,7 @@ class FakeCuda:
         """Run an operation now, or keep it for the graph that is being captured."""
         if self.live.get(stream) not in ("stream", "caller's stream"):
             return cudaError_t.cudaErrorInvalidResourceHandle
+        self.enqueued += 1
         if self.capturing is not None and self.capturing[0] == stream:
             self.capturing[1].append(operation)
         else:
@@ -154,8 +157,11 @@ class FakeCuda:
         return self.enqueue(stream, lambda: None)
 
     def _cudaEventCreateWithFlags(self, flags):
-        assert flags == self.cudaEventDisableTiming
-        return OK, self._new("event")
+        assert flags in (self.cudaEventDefault, self.cudaEventDisableTiming)
+        event = self._new("event")
+        if flags == self.cudaEventDefault:
+            self.stamps[event] = None
+        return OK, event
 
     def _cudaEventDestroy(self, event):
         return self._release(event, "event")
@@ -163,7 +169,12 @@ class FakeCuda:
     def _cudaEventRecord(self, event, stream):
         if self.live.get(event) != "event":
             return cudaError_t.cudaErrorInvalidResourceHandle
+        if event in self.stamps:
+            self.stamps[event] = float(self.enqueued)
         return self.enqueue(stream, lambda: None)
+
+    def _cudaEventElapsedTime(self, begun, ended):
+        return OK, self.stamps[ended] - self.stamps[begun]
 
     def _cudaStreamWaitEvent(self, stream, event, flags):
         self.waits.append(stream)

@@ -32,27 +32,31 @@ class Candidate:
     Attributes:
         file: the model file.
         runtime: a key of `RUNTIMES`.
+        device: ``"cpu"`` or ``"cuda"``.
         sha256: of the file.
         size: of the file, in bytes.
     """
 
     file: Path
     runtime: str
+    device: str
     sha256: str
     size: int
 
     @property
     def name(self) -> str:
         """What tables and comparisons call it: runtime and file name."""
-        return f"{RUNTIMES[self.runtime]}, {self.file.name}"
+        where = " on CUDA" if self.device == "cuda" and self.runtime != "tensorrt" else ""
+        return f"{RUNTIMES[self.runtime]}{where}, {self.file.name}"
 
 
-def candidates_from(models: Sequence[str], baseline: str) -> list[Candidate]:
+def candidates_from(models: Sequence[str], baseline: str, device: str = "cpu") -> list[Candidate]:
     """Every way to run the models that were named, the baseline first.
 
     Args:
         models: files, or names of bundled models, which stand for checkpoint and ONNX file.
         baseline: the runtime that all others are set against; its first file is taken.
+        device: ``"cpu"``, or ``"cuda"``, where OpenVINO has no part.
 
     Raises:
         ConfigError: a model is no file and no bundled name, or none of them runs in the baseline.
@@ -64,7 +68,11 @@ def candidates_from(models: Sequence[str], baseline: str) -> list[Candidate]:
         if runtimes is None:
             raise ConfigError(f"{file}: {', '.join(_BY_SUFFIX)} are measured")
         checksum, size = sha256_of(file), file.stat().st_size
-        found += [Candidate(file, runtime, checksum, size) for runtime in runtimes]
+        found += [
+            Candidate(file, runtime, device, checksum, size)
+            for runtime in runtimes
+            if (runtime, device) != ("openvino", "cuda")
+        ]
     for candidate in found:
         if candidate.runtime == baseline:
             return [candidate, *(each for each in found if each != candidate)]

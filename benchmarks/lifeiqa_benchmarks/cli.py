@@ -11,7 +11,7 @@ import click
 from lifeiqa.cli import options
 from lifeiqa.cli.source import Source
 from lifeiqa.commands import File, Folder, guarded
-from lifeiqa.errors import ConfigError, require_all
+from lifeiqa.errors import ConfigError, DeviceError, require_all
 from lifeiqa.weights import DEFAULT
 from lifeiqa_benchmarks.candidate import RUNTIMES
 
@@ -40,6 +40,11 @@ def main() -> None:
     show_default=True,
     help="Seconds for each candidate and batch size; the baseline takes as long in between.",
 )
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    help="Where PyTorch and ONNX Runtime run. [default: cuda where the driver has a GPU, else cpu]",
+)
 @click.option("--pictures", type=Folder, help="Pictures for drift and stages, not scikit-image's.")
 @click.option("--dataset", type=File, metavar="TABLE.csv", help="Pictures with human scores.")
 @click.option("--images", type=Folder, help="Folder that the paths of TABLE are relative to.")
@@ -51,6 +56,7 @@ def run(
     threads: int | None,
     baseline: str,
     duration: float,
+    device: str | None,
     pictures: Path | None,
     dataset: Path | None,
     images: Path | None,
@@ -91,7 +97,7 @@ def run(
         starts=DEFAULT in (models or (DEFAULT,)),
         label_name="" if dataset is None else f"{dataset.name}, {len(labelled.paths)} pictures",
     )
-    candidates = candidates_from(models or (DEFAULT,), baseline)
+    candidates = candidates_from(models or (DEFAULT,), baseline, device or _device_here())
     report = measure(candidates, settings, report=lambda line: click.echo(line, err=True))
     written = {
         "report.json": report.to_json(),
@@ -120,6 +126,16 @@ def compare(old: Path, new: Path) -> None:
     found = compare_reports(Report.from_json(old), Report.from_json(new))
     click.echo(found)
     sys.exit(0 if found else 1)
+
+
+def _device_here() -> str:
+    from lifeiqa.sessions.driver import cuda_device
+
+    try:
+        cuda_device()
+    except DeviceError:
+        return "cpu"
+    return "cuda"
 
 
 def _sizes(text: str) -> tuple[int, ...]:

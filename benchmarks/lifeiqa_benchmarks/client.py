@@ -48,8 +48,8 @@ class Client:
             env=environment,
         )
         try:
-            file, runtime = str(candidate.file), candidate.runtime
-            self.ask("open", file=file, runtime=runtime, threads=threads)
+            chosen = {"runtime": candidate.runtime, "device": candidate.device}
+            self.ask("open", file=str(candidate.file), threads=threads, **chosen)
             self.load_s = time.perf_counter() - begun
             self.ask("measure", batch=1, seconds=0)
             self.first_score_s = time.perf_counter() - begun

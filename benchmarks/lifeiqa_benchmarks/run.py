@@ -26,6 +26,7 @@ from lifeiqa_benchmarks.report import Accuracy, Report, Result, Stages
 from lifeiqa_benchmarks.starts import starts
 from lifeiqa_benchmarks.turns import PAIRS, alone, in_turns
 
+_DEVICE_RUNS = 50
 _PRODUCT_SIZE, _PRODUCT_SECONDS = 2048, 2.0
 
 
@@ -201,9 +202,11 @@ def _measured(
     timings = []
     for batch in settings.batches:
         if baseline is None:
-            timings.append(alone(client, batch, settings.seconds))
+            timing = alone(client, batch, settings.seconds)
         else:
-            timings.append(in_turns(baseline, client, batch, settings.seconds))
+            timing = in_turns(baseline, client, batch, settings.seconds)
+        on_device = client.ask("device", batch=batch, runs=_DEVICE_RUNS)["ms"]
+        timings.append(dataclasses.replace(timing, device_ms=tuple(on_device)))
     return dataclasses.replace(
         result,
         stages=Stages(**parts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from lifeiqa_benchmarks.report import Report, Result
@@ -12,20 +13,16 @@ Row = list[str]
 
 def summary(report: Report) -> str:
     """One row a candidate and batch size: latency, throughput, ratio to the baseline, drift."""
-    header = [
-        "candidate",
-        "batch",
-        "p50 ms",
-        "p99 ms",
-        "crops/s",
-        "times as fast",
-        "drift",
-        "SROCC",
-    ]
+    header = ["candidate", "batch", "p50 ms", "p99 ms", "crops/s", "times as fast", "drift"]
+    header += ["SROCC"]
+    # A column of its own where there is a GPU, and none elsewhere.
+    on_device = any(timing.device_ms for result in report.results for timing in result.timings)
+    if on_device:
+        header.append("p50 ms on the GPU")
     rows = []
     for result in report.results:
         if result.failed is not None:
-            rows.append([result.name, "", "not measured", "", "", "", "", ""])
+            rows.append([result.name, "", "not measured", *[""] * (len(header) - 3)])
         for timing in result.timings:
             found = result.accuracy
             rows.append(
@@ -40,6 +37,9 @@ def summary(report: Report) -> str:
                     "-" if found is None else f"{found.srocc:.5f}",
                 ]
             )
+            if on_device:
+                spent = timing.device_ms
+                rows[-1].append(f"{statistics.median(spent):.2f}" if spent else "-")
     return markdown(header, rows)
 
 

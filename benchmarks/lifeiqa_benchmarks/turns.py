@@ -46,11 +46,13 @@ class Timing:
         ms: of every run, in the order they were made.
         batch: crops a run.
         ratio: to the baseline; None for the baseline itself.
+        device_ms: of runs on the GPU alone, see `lifeiqa_benchmarks.device`; empty without one.
     """
 
     ms: tuple[float, ...]
     batch: int
     ratio: Ratio | None = None
+    device_ms: tuple[float, ...] = ()
 
     @property
     def throughput(self) -> float:
@@ -69,6 +71,7 @@ class Timing:
             **{f"p{share}_ms": self.percentile(share) for share in (50, 90, 95, 99)},
             "ratio": None if self.ratio is None else vars(self.ratio),
             "ms": [round(value, 4) for value in self.ms],
+            "device_ms": [round(value, 4) for value in self.device_ms],
         }
 
     @classmethod
@@ -77,7 +80,7 @@ class Timing:
         ratio = values["ratio"]
         if ratio is not None:
             ratio = Ratio(**{**ratio, "pairs": tuple(ratio["pairs"])})
-        return cls(tuple(values["ms"]), values["batch"], ratio)
+        return cls(tuple(values["ms"]), values["batch"], ratio, tuple(values["device_ms"]))
 
 
 def alone(client: Client, batch: int, seconds: float) -> Timing:

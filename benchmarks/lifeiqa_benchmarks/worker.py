@@ -22,9 +22,9 @@ _WARM_UP_RUNS, _WARM_UP_SECONDS = 3, 0.5
 class Worker:
     """One session, and what is measured on it. Each method is a command."""
 
-    def __init__(self, file: str, runtime: str, threads: int) -> None:
+    def __init__(self, file: str, runtime: str, device: str, threads: int) -> None:
         started = time.perf_counter()
-        self.session = _open(Path(file), runtime, threads)
+        self.session = _open(Path(file), runtime, device, threads)
         self.opened = time.perf_counter() - started
         size = self.session.manifest.config.crop_size
         generator = np.random.default_rng(0)
@@ -52,11 +52,22 @@ class Worker:
             times.append(_seconds(lambda: self.session.run(crops)) * 1e3)
         return {"ms": times}
 
+    def device(self, batch: int, runs: int) -> dict[str, Any]:
+        """Latencies in ms on the GPU alone; none without one. See `lifeiqa_benchmarks.device`."""
+        from lifeiqa_benchmarks.device import device_times
+
+        return {"ms": device_times(self.session, self._batch(batch), runs)}
+
     def score(self, crops: str, scores: str, batch: int) -> dict[str, Any]:
-        """Score the crops of one .npy file into another, in batches of one size."""
+        """Score the crops of one .npy file into another, in batches of one size.
+
+        The last one is filled up: a runtime that compiles for each size would compile for it alone.
+        """
+        from lifeiqa.sessions.batches import filled
+
         given = np.load(crops, mmap_mode="r")
         parts = [
-            self.session.run(_filled(given[start : start + batch], batch))
+            self.session.run(np.ascontiguousarray(filled(given[start : start + batch], batch)))
             for start in range(0, len(given), batch)
         ]
         np.save(scores, np.concatenate(parts)[: len(given)])
@@ -70,6 +81,7 @@ class Worker:
         """
         from lifeiqa.crops import CropPlan, crops_from_pixels
         from lifeiqa.image import decode
+        from lifeiqa.sessions.batches import filled
 
         manifest = self.session.manifest
         size = manifest.config.crop_size
@@ -81,7 +93,7 @@ class Worker:
             while waiting and sum(map(len, waiting)) >= least:
                 crops = np.concatenate(waiting)
                 waiting[:] = [crops[batch:]] if batch and len(crops) > batch else []
-                taken = _filled(crops[:batch], batch) if batch else crops
+                taken = filled(crops[:batch], batch) if batch else crops
                 begun = time.perf_counter()
                 self.session.run(taken)
                 spent["inference"] += time.perf_counter() - begun
@@ -123,7 +135,7 @@ class Worker:
         return np.ascontiguousarray(np.broadcast_to(self.crops, (batch, *self.crops.shape[1:])))
 
 
-def _open(file: Path, runtime: str, threads: int) -> Any:
+def _open(file: Path, runtime: str, device: str, threads: int) -> Any:
     from lifeiqa.sessions import open_session
 
     if runtime == "tensorrt":
@@ -131,15 +143,9 @@ def _open(file: Path, runtime: str, threads: int) -> Any:
     if runtime == "torch.compile":
         from lifeiqa.sessions.pytorch import open_checkpoint
 
-        return open_checkpoint(file, provider="cpu", threads=threads, compiled=True)
-    provider = "openvino" if runtime == "openvino" else "cpu"
+        return open_checkpoint(file, provider=device, threads=threads, compiled=True)
+    provider: Any = "openvino" if runtime == "openvino" else device
     return open_session(file, provider=provider, threads=threads)
-
-
-def _filled(crops: Any, batch: int) -> Any:
-    """A batch of full size: a runtime that compiles for each size would compile for the rest."""
-    missing = np.broadcast_to(crops[-1:], (batch - len(crops), *crops.shape[1:]))
-    return np.concatenate([crops, missing])
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -69,9 +69,10 @@ class Cuda:
             self._call("cudaStreamDestroy", stream)
 
     @contextmanager
-    def event(self) -> Iterator[int]:
-        """An event that orders streams and takes no time stamps."""
-        event = self._call("cudaEventCreateWithFlags", self._api.cudaEventDisableTiming)
+    def event(self, *, timed: bool = False) -> Iterator[int]:
+        """An event that orders streams; with ``timed`` it also takes a time stamp."""
+        flags = self._api.cudaEventDefault if timed else self._api.cudaEventDisableTiming
+        event = self._call("cudaEventCreateWithFlags", flags)
         try:
             yield int(event)
         finally:
@@ -136,6 +137,10 @@ class Cuda:
     def wait_for(self, event: int) -> None:
         """Wait until an event has come to pass."""
         self._call("cudaEventSynchronize", event)
+
+    def milliseconds(self, begun: int, ended: int) -> float:
+        """The time between two timed events that have come to pass."""
+        return float(self._call("cudaEventElapsedTime", begun, ended))
 
     def _call(self, name: str, *arguments: Any) -> Any:
         status, *values = getattr(self._api, name)(*arguments)

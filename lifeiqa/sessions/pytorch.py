@@ -84,9 +84,15 @@ class PyTorchSession(Closing):
     @torch.inference_mode()
     def run(self, crops: Pixels) -> Scores:
         """See `Session.run`."""
-        with self._products():
-            scores: Scores = self._loaded(self._tensor(crops)).score.float().cpu().numpy()
+        scores: Scores = self.run_tensor(self._tensor(crops)).cpu().numpy()
         return scores
+
+    @torch.inference_mode()
+    def run_tensor(self, crops: torch.Tensor) -> torch.Tensor:
+        """Score uint8 ``(N, S, S, 3)`` on the session's device; float32 ``(N,)`` stays there."""
+        with self._products():
+            score: torch.Tensor = self._loaded(crops).score.float()
+        return score
 
     @torch.inference_mode()
     def trace(self, crops: Pixels) -> Trace | None:

@@ -17,6 +17,7 @@ CALLS = {
     "pinned_memory": lambda cuda: cuda.pinned_memory(64).__enter__(),
     "stream": lambda cuda: cuda.stream().__enter__(),
     "event": lambda cuda: cuda.event().__enter__(),
+    "milliseconds": lambda cuda: cuda.milliseconds(9, 10),
     "captured": lambda cuda: cuda.captured(7, lambda: None).__enter__(),
     "allocate": lambda cuda: cuda.allocate(64, 7),
     "free": lambda cuda: cuda.free(4096),

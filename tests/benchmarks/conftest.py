@@ -1,0 +1,3 @@
+from fake_machine import machine
+
+__all__ = ["machine"]
