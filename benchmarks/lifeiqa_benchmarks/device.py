@@ -63,7 +63,10 @@ def _torch_times(session: Any, crops: Pixels, runs: int) -> list[float]:
     import torch
 
     on_device = torch.tensor(crops, device=session.device)
-    marks = [torch.cuda.Event(enable_timing=True) for _ in range(runs + 1)]
+    marks = [
+        torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        for _ in range(runs + 1)
+    ]
     for number in range(-_WARM_UP, runs + 1):
         if number >= 0:
             marks[number].record()
