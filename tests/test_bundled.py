@@ -31,6 +31,13 @@ def test_the_pair_is_small_enough_to_ship():
     assert sum(bundled(suffix=s).stat().st_size for s in (".safetensors", ".fp32.onnx")) < 40e6
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".fp32.onnx"])
+def test_the_files_know_nothing_of_the_machine_that_made_them(suffix):
+    content = bundled(suffix=suffix).read_bytes()
+    assert b"site-packages" not in content
+    assert b'.py"' not in content
+
+
 def test_the_model_card_holds_the_figures_of_the_manifest():
     chosen = read_manifest(bundled()).training["chosen"]
     for name in ("val_srocc", "val_plcc"):

@@ -77,6 +77,7 @@ def onnx_from_model(model: ScoringModel, *, batch: int | None = None) -> onnx.Mo
             raise ExportError(f"torch cannot export this network: {error}") from error
     proto: onnx.ModelProto = program.model_proto
     _hide_router(proto)
+    _forget_origin(proto)
     refused = sorted({node.op_type for node in proto.graph.node} & DATA_DEPENDENT)
     if refused:
         raise ExportError(
@@ -101,6 +102,15 @@ def _hide_router(proto: onnx.ModelProto) -> None:
         proto.graph.output.remove(output)
     known = {value.name for value in proto.graph.value_info}
     proto.graph.value_info.extend(output for output in hidden if output.name not in known)
+
+
+def _forget_origin(proto: onnx.ModelProto) -> None:
+    """Drop the exporter's notes, which hold source lines and the paths of this machine's files."""
+    graph = proto.graph
+    for each in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        del each.metadata_props[:]
+        each.ClearField("doc_string")
+    del graph.metadata_props[:]
 
 
 class _quiet:  # noqa: N801  # used like a function

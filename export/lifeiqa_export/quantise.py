@@ -103,9 +103,6 @@ def quantised(proto: onnx.ModelProto, ranges: Any, layers: Sequence[str]) -> onn
     )
     quantizer.quantize_model()
     result: onnx.ModelProto = quantizer.model.model
-    for node in result.graph.node:
-        # Traces of the exporter: its functions, numbered through the process, and paths.
-        del node.metadata_props[:]
     _require_exact_router(proto, result)
     return result
 

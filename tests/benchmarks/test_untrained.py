@@ -1,8 +1,11 @@
-"""Untrained checkpoints for measurements of speed."""
+"""Untrained checkpoints, and pictures to calibrate them on, for measurements of speed."""
 
+import tiny
 from lifeiqa.files import sha256_of
 from lifeiqa.model.checkpoint import load_checkpoint
+from lifeiqa_benchmarks.distorted import write_distorted
 from lifeiqa_benchmarks.untrained import write_untrained
+from lifeiqa_export.calibration import calibration_from_folder
 
 
 def test_an_untrained_checkpoint_says_so_and_is_the_same_every_time(tmp_path):
@@ -14,3 +17,12 @@ def test_an_untrained_checkpoint_says_so_and_is_the_same_every_time(tmp_path):
     assert manifest.labels.dataset == "none: untrained"
     assert network.config.backbone == "lite0"
     assert sha256_of(paths[0]) == sha256_of(paths[1])
+
+
+def test_distorted_photographs_are_enough_to_calibrate_on(tmp_path):
+    write_distorted(tmp_path / "photographs")
+    manifest = tiny.manifest()
+    found = calibration_from_folder(tmp_path / "photographs", manifest.preprocessing, tiny.SIZE)
+
+    assert len(found.names) == 72
+    assert len({crop.tobytes() for crop in found.crops}) == len(found.crops)

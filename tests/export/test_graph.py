@@ -52,6 +52,13 @@ def test_no_shape_depends_on_the_data(precision, request):
     assert proto.opset_import[0].version == OPSET
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_graph_knows_nothing_of_the_machine_that_made_it(precision, request):
+    graph = request.getfixturevalue(precision).SerializeToString()
+    assert b"site-packages" not in graph
+    assert b".py" not in graph
+
+
 def test_the_cast_of_the_pixels_comes_before_the_transpose(fp32):
     first = next(node for node in fp32.graph.node if "crops" in node.input)
     assert first.op_type == "Cast"

@@ -1,0 +1,31 @@
+"""Write the photographs of the parity reports as files, whole and distorted.
+
+``python -m lifeiqa_benchmarks.distorted FOLDER`` gives INT8 something to be calibrated on where no
+other pictures are at hand; those that a model is to score are better.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from lifeiqa.data.distortions import distort
+from lifeiqa.data.pictures import PARITY_DISTORTIONS
+from lifeiqa.image import decode
+from lifeiqa_export.photographs import photographs
+
+
+def write_distorted(folder: Path) -> None:
+    """Write 12 photographs in 6 forms each, as PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in photographs():
+        pixels = decode(path)
+        for kind, level in PARITY_DISTORTIONS:
+            picture = Image.fromarray(distort(pixels, kind, level))
+            picture.save(folder / f"{path.stem}.{kind}{level}.png")
+
+
+if __name__ == "__main__":
+    write_distorted(Path(sys.argv[1]))
