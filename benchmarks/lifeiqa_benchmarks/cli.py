@@ -36,7 +36,7 @@ def main() -> None:
 @click.option(
     "--duration",
     type=click.FloatRange(min=0.1),
-    default=4.0,
+    default=3.0,
     show_default=True,
     help="Seconds for each candidate and batch size; the baseline takes as long in between.",
 )

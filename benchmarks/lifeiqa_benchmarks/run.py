@@ -27,7 +27,7 @@ from lifeiqa_benchmarks.starts import starts
 from lifeiqa_benchmarks.turns import PAIRS, alone, in_turns
 
 _DEVICE_RUNS = 50
-_PRODUCT_SIZE, _PRODUCT_SECONDS = 2048, 2.0
+_PRODUCT_SIZE, _PRODUCT_SECONDS = 2048, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

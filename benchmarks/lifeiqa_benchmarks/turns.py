@@ -9,7 +9,7 @@ import numpy as np
 
 from lifeiqa_benchmarks.client import Client
 
-PAIRS = 8
+PAIRS = 6
 """Turns of each of the two; the interval of their ratio comes from so many pairs."""
 
 
