@@ -97,24 +97,23 @@ class Observation:
 
 def observe(session: Session, crops: Pixels, *, batch: int = 8) -> Observation:
     """Run a session over crops ``(n, S, S, 3)``, ``batch`` at a time."""
-    pieces = [crops[start : start + batch] for start in range(0, len(crops), batch)]
+    run = session.run_traced if isinstance(session, Traceable) else lambda c: (session.run(c), None)
+    found = [run(crops[start : start + batch]) for start in range(0, len(crops), batch)]
+    seen = [trace for _, trace in found if trace is not None]
     trace = None
-    if isinstance(session, Traceable):
-        traces = [session.trace(piece) for piece in pieces]
-        seen = [part for part in traces if part is not None]
-        if seen:
-            trace = Trace(
-                np.concatenate([part.inputs for part in seen]),
-                np.concatenate([part.logits for part in seen]),
-                seen[0].weight,
-            )
+    if seen:
+        trace = Trace(
+            np.concatenate([part.inputs for part in seen]),
+            np.concatenate([part.logits for part in seen]),
+            seen[0].weight,
+        )
     manifest = session.manifest
     return Observation(
         session.runtime,
         manifest.precision,
         manifest.labels.span,
         manifest.config.top_k,
-        np.concatenate([session.run(piece) for piece in pieces]),
+        np.concatenate([scores for scores, _ in found]),
         trace,
     )
 

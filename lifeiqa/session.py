@@ -99,8 +99,8 @@ class Trace:
 class Traceable(Protocol):
     """A session that can show its router; an engine cannot."""
 
-    def trace(self, crops: Pixels) -> Trace | None:
-        """The router's view of each crop; None for a model without experts."""
+    def run_traced(self, crops: Pixels) -> tuple[Scores, Trace | None]:
+        """What `Session.run` gives, and the router's view; None for a model without experts."""
         ...
 
 

@@ -247,9 +247,9 @@ class Untraced:
 
 
 class Traced(Untraced):
-    def trace(self, crops):
+    def run_traced(self, crops):
         logits = crops[:, 0, :1].astype(np.float32)  # (n, 1, 3)
-        return Trace(logits, logits, np.eye(3, dtype=np.float32))
+        return self.run(crops), Trace(logits, logits, np.eye(3, dtype=np.float32))
 
 
 def test_an_observation_covers_every_crop_in_batches():
@@ -265,6 +265,7 @@ def test_an_observation_covers_every_crop_in_batches():
 def test_an_observation_joins_the_traces_of_its_batches():
     seen = observe(Traced(), tiny.crops(1, 2, 3), batch=2)
 
+    assert seen.scores.tolist() == [1, 2, 3]
     assert seen.trace is not None
     assert seen.trace.logits[:, 0, 0].tolist() == [1, 2, 3]
     assert seen.trace.weight.shape == (3, 3)

@@ -133,7 +133,7 @@ def test_an_empty_batch_is_refused(model, opened):
         session.run(tiny.crops(1)[:0])
 
 
-@pytest.mark.parametrize("method", ["run", "trace"])
+@pytest.mark.parametrize("method", ["run", "run_traced"])
 @pytest.mark.parametrize("head", ["none", "moe"])
 def test_a_closed_session_is_refused(tmp_path, method, head, opened):
     config = ModelConfig(crop_size=SIZE, head=head)
@@ -147,7 +147,7 @@ def test_a_closed_session_is_refused(tmp_path, method, head, opened):
 
 def test_a_model_without_experts_has_no_trace(model, opened):
     with opened(model) as session:
-        assert session.trace(tiny.crops(1)) is None
+        assert session.run_traced(tiny.crops(1))[1] is None
 
 
 def test_a_graph_that_does_not_show_its_router_is_refused(tmp_path, opened):
@@ -155,7 +155,7 @@ def test_a_graph_that_does_not_show_its_router_is_refused(tmp_path, opened):
     path = tiny.write_model(tmp_path / "tiny.onnx", config=config)
 
     with opened(path) as session, pytest.raises(ArtifactError, match=r"tiny\.onnx: its graph"):
-        session.trace(tiny.crops(1))
+        session.run_traced(tiny.crops(1))
 
 
 @pytest.mark.parametrize("provider", ["tpu", "CPU", ""])

@@ -1,7 +1,8 @@
 """ONNX Runtime as a session, on a CPU or a CUDA device.
 
 On CUDA a run goes through buffers that lie on the device and a CUDA graph for each batch size, see
-`lifeiqa.sessions.bound`. `OnnxRuntimeSession.trace` is a plain run of another session there too.
+`lifeiqa.sessions.bound`. The trace of `OnnxRuntimeSession.run_traced` is a plain run of another
+session there too.
 """
 
 from __future__ import annotations
@@ -98,17 +99,20 @@ class OnnxRuntimeSession(Closing):
             check_crops(crops, self.manifest.config.crop_size)
             return self._bound.run(np.ascontiguousarray(crops))
 
-    def trace(self, crops: Pixels) -> Trace | None:
-        """See `Traceable.trace`. The first call loads the model once more, with more outputs."""
-        self._check_open()
+    def run_traced(self, crops: Pixels) -> tuple[Scores, Trace | None]:
+        """See `Traceable.run_traced`. The first call loads the model again, with more outputs.
+
+        The scores are those of the model as it is: more outputs could change how it is optimised.
+        """
+        scores = self.run(crops)
         if self.manifest.config.head != "moe":
-            return None
+            return scores, None
         if self._router is None:
             self._router = self._router_session()
         session, weight = self._router
         with self._failures_of_the_device():
             inputs, logits = self._run(session, [ROUTER_INPUTS, ROUTER_LOGITS], crops)
-        return Trace(inputs, logits, weight)
+        return scores, Trace(inputs, logits, weight)
 
     def close(self) -> None:
         """See `Session.close`."""

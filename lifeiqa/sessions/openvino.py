@@ -87,17 +87,18 @@ class OpenVINOSession(Closing):
             (scores,) = self._run(self._request, [OUTPUT], crops)
             return scores
 
-    def trace(self, crops: Pixels) -> Trace | None:
-        """See `Traceable.trace`. The first call loads the model once more, with more outputs."""
+    def run_traced(self, crops: Pixels) -> tuple[Scores, Trace | None]:
+        """See `Traceable.run_traced`. The first call loads the model again, with more outputs."""
+        scores = self.run(crops)
+        if self.manifest.config.head != "moe":
+            return scores, None
         with self._lock:
             self._check_open()
-            if self.manifest.config.head != "moe":
-                return None
             if self._router is None:
                 self._router = self._router_request()
             request, weight = self._router
             inputs, logits = self._run(request, [ROUTER_INPUTS, ROUTER_LOGITS], crops)
-            return Trace(inputs, logits, weight)
+            return scores, Trace(inputs, logits, weight)
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -95,14 +95,15 @@ class PyTorchSession(Closing):
         return score
 
     @torch.inference_mode()
-    def trace(self, crops: Pixels) -> Trace | None:
-        """See `Traceable.trace`."""
+    def run_traced(self, crops: Pixels) -> tuple[Scores, Trace | None]:
+        """See `Traceable.run_traced`."""
         model = self._loaded
         with self._products():
-            routing, router = model(self._tensor(crops)).routing, model.network.head.router
+            score, _, routing = model(self._tensor(crops))
+        router, scores = model.network.head.router, _numpy(score)
         if routing is None or router is None:
-            return None
-        return Trace(_numpy(routing.inputs), _numpy(routing.logits), _numpy(router.weight))
+            return scores, None
+        return scores, Trace(_numpy(routing.inputs), _numpy(routing.logits), _numpy(router.weight))
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -253,7 +253,7 @@ def test_an_export_twice_is_the_same_file(exported, checkpoint, pictures, tmp_pa
 def test_the_file_is_a_model_like_any_other(exported):
     with open_session(exported.path) as session:
         assert session.run(shaded(3, 112)).shape == (3,)
-        assert session.trace(shaded(3, 112)) is not None
+        assert session.run_traced(shaded(3, 112))[1] is not None
 
 
 def test_a_link_out_of_tolerance_writes_nothing(checkpoint, pictures, tmp_path):

@@ -99,7 +99,8 @@ def test_the_token_scores_of_a_crop_average_to_its_score(model):
 def test_the_experts_are_the_largest_logits_and_their_weights_the_routers(model):
     found = explained(model)
     crops = crops_from_pixels(PIXELS, tiny_preprocessing(model.network), 112)
-    logits = PyTorchSession(model, tiny_manifest(model)).trace(crops).logits
+    _, trace = PyTorchSession(model, tiny_manifest(model)).run_traced(crops)
+    logits = trace.logits
 
     assert found.mask.shape == logits.shape == (5, 6, 4)
     np.testing.assert_array_equal(found.mask, chosen_experts(logits, 2))

@@ -216,7 +216,7 @@ def test_a_trace_is_a_plain_run_without_a_graph_on_the_same_fake_gpu(tmp_path, d
     crops = tiny.crops(10, 20, 30)
 
     with open_session(path, provider="cuda") as session:
-        trace = session.trace(crops)
+        _, trace = session.run_traced(crops)
         assert session.run(crops) == pytest.approx([10, 20, 30])
 
     np.testing.assert_array_equal(trace.inputs, [10, 20, 30])

@@ -88,6 +88,6 @@ def test_a_trace_is_of_the_same_arithmetic_as_a_run(monkeypatch):
     monkeypatch.setattr(_Float32Products, "__enter__", lambda mode: entered.append(mode))
     monkeypatch.setattr(_Float32Products, "__exit__", lambda *_: None)
     session.run(random_crops(1, model.network.config.crop_size))
-    session.trace(random_crops(1, model.network.config.crop_size))
+    session.run_traced(random_crops(1, model.network.config.crop_size))
 
     assert len(entered) == 2
