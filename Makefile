@@ -59,8 +59,8 @@ bench: $(INSTALLED)
 			$$(test $$precision = fp32 || echo --calibration $(CALIBRATION)) $(UNTRAINED) || exit; \
 	done
 	$(BIN)/lifeiqa-bench run exported/swin_base.safetensors exported/swin_base.fp32.onnx \
-		exported/swin_base.int8.onnx --device cpu --batch 1,8 --duration 16 \
-		-o $(RESULTS)/bench_swin_base
+		exported/swin_base.int8.onnx --device cpu --batch 1,8 --duration 12 \
+		--runtime onnxruntime --runtime openvino -o $(RESULTS)/bench_swin_base
 	$(BIN)/python -m lifeiqa_benchmarks.readme README.md $(RESULTS)/bench_lite0/report.json \
 		$(RESULTS)/bench_swin_base/report.json
 

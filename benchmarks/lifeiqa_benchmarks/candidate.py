@@ -50,13 +50,19 @@ class Candidate:
         return f"{RUNTIMES[self.runtime]}{where}, {self.file.name}"
 
 
-def candidates_from(models: Sequence[str], baseline: str, device: str = "cpu") -> list[Candidate]:
+def candidates_from(
+    models: Sequence[str],
+    baseline: str,
+    device: str = "cpu",
+    only: Sequence[str] = tuple(RUNTIMES),
+) -> list[Candidate]:
     """Every way to run the models that were named, the baseline first.
 
     Args:
         models: files, or names of bundled models, which stand for checkpoint and ONNX file.
         baseline: the runtime that all others are set against; its first file is taken.
         device: ``"cpu"``, or ``"cuda"``, where OpenVINO has no part.
+        only: the runtimes to measure beside the baseline.
 
     Raises:
         ConfigError: a model is no file and no bundled name, or none of them runs in the baseline.
@@ -71,7 +77,7 @@ def candidates_from(models: Sequence[str], baseline: str, device: str = "cpu") -
         found += [
             Candidate(file, runtime, device, checksum, size)
             for runtime in runtimes
-            if (runtime, device) != ("openvino", "cuda")
+            if (runtime, device) != ("openvino", "cuda") and runtime in (*only, baseline)
         ]
     for candidate in found:
         if candidate.runtime == baseline:

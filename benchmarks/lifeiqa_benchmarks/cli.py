@@ -41,6 +41,13 @@ def main() -> None:
     help="Seconds for each candidate and batch size; the baseline takes as long in between.",
 )
 @click.option(
+    "--runtime",
+    "runtimes",
+    type=click.Choice(list(RUNTIMES)),
+    multiple=True,
+    help="Measure this one beside the baseline; may be repeated. [default: all]",
+)
+@click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
     help="Where PyTorch and ONNX Runtime run. [default: cuda where the driver has a GPU, else cpu]",
@@ -56,6 +63,7 @@ def run(
     threads: int | None,
     baseline: str,
     duration: float,
+    runtimes: tuple[str, ...],
     device: str | None,
     pictures: Path | None,
     dataset: Path | None,
@@ -97,7 +105,9 @@ def run(
         starts=DEFAULT in (models or (DEFAULT,)),
         label_name="" if dataset is None else f"{dataset.name}, {len(labelled.paths)} pictures",
     )
-    candidates = candidates_from(models or (DEFAULT,), baseline, device or _device_here())
+    candidates = candidates_from(
+        models or (DEFAULT,), baseline, device or _device_here(), runtimes or tuple(RUNTIMES)
+    )
     report = measure(candidates, settings, report=lambda line: click.echo(line, err=True))
     written = {
         "report.json": report.to_json(),

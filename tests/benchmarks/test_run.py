@@ -37,6 +37,12 @@ def test_a_bundled_name_stands_for_its_files_and_their_runtimes():
     ]
 
 
+def test_runtimes_can_be_named():
+    found = candidates_from(["lite0-biq2021"], "pytorch", only=["openvino"])
+
+    assert [each.runtime for each in found] == ["pytorch", "openvino"]
+
+
 def test_the_baseline_comes_first():
     first, *_ = candidates_from(["lite0-biq2021"], "onnxruntime")
 
