@@ -51,8 +51,9 @@ CALIBRATION ?= exported/photographs
 bench: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.distorted exported/photographs
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision int8 --calibration $(CALIBRATION) -o exported
+	$(BIN)/lifeiqa-bench run lite0-biq2021 --device cpu -o $(RESULTS)/bench_lite0
 	$(BIN)/lifeiqa-bench run lite0-biq2021 exported/lite0-biq2021.int8.onnx --device cpu \
-		-o $(RESULTS)/bench_lite0
+		--batch 1,8 --runtime onnxruntime --runtime openvino -o $(RESULTS)/bench_lite0_int8
 	$(BIN)/python -m lifeiqa_benchmarks.untrained swin_base exported/swin_base.safetensors
 	for precision in fp32 int8; do \
 		$(BIN)/lifeiqa-export exported/swin_base.safetensors --precision $$precision -o exported \
@@ -62,7 +63,7 @@ bench: $(INSTALLED)
 		exported/swin_base.int8.onnx --device cpu --batch 1,8 --duration 12 \
 		--runtime onnxruntime --runtime openvino -o $(RESULTS)/bench_swin_base
 	$(BIN)/python -m lifeiqa_benchmarks.readme README.md $(RESULTS)/bench_lite0/report.json \
-		$(RESULTS)/bench_swin_base/report.json
+		$(RESULTS)/bench_lite0_int8/report.json $(RESULTS)/bench_swin_base/report.json
 
 clean:
 	rm -rf $(VENV) .venv-gpu exported
