@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import threading
@@ -43,6 +44,18 @@ def load_openvino(purpose: str) -> ModuleType:
     """
     with _lock, _hidden(_TELEMETRY):
         return require("openvino", extra="openvino", purpose=purpose)
+
+
+@functools.cache
+def openvino_core(ov: Any) -> Any:
+    """The one ``openvino.Core`` of the process, never let go.
+
+    The plugin of a core gives the thread that loads it an alternate signal stack, and on its end
+    puts back the one that it found. Of two cores that end in the order they began, the second puts
+    back that of the first, whose memory is gone: the next signal kills the process. A child that
+    ends would do, or Ctrl-C.
+    """
+    return ov.Core()
 
 
 def openvino_from_onnx(ov: Any, path: Path) -> Any:

@@ -25,7 +25,7 @@ import numpy as np
 from lifeiqa.errors import ArtifactError, ConfigError
 from lifeiqa.image import Pixels
 from lifeiqa.manifest import read_manifest
-from lifeiqa.runtimes import load_openvino, openvino_from_onnx
+from lifeiqa.runtimes import load_openvino, openvino_core, openvino_from_onnx
 from lifeiqa.session import (
     INPUT,
     OUTPUT,
@@ -120,7 +120,7 @@ class OpenVINOSession(Closing):
     def _compiled(self, model: Any) -> Any:
         """An infer request for a model."""
         with self._failures_to_load():
-            compiled = self._ov.Core().compile_model(model, "CPU", self._settings)
+            compiled = openvino_core(self._ov).compile_model(model, "CPU", self._settings)
             return compiled.create_infer_request()
 
     @contextlib.contextmanager

@@ -25,4 +25,6 @@ def test_distorted_photographs_are_enough_to_calibrate_on(tmp_path):
     found = calibration_from_folder(tmp_path / "photographs", manifest.preprocessing, tiny.SIZE)
 
     assert len(found.names) == 72
-    assert len({crop.tobytes() for crop in found.crops}) == len(found.crops)
+    # Corners can be the same black in several; the middles, first of each picture's crops, cannot.
+    middles = found.crops[:: len(found.crops) // len(found.names)]
+    assert len({crop.tobytes() for crop in middles}) == 72

@@ -20,6 +20,7 @@ from lifeiqa.manifest import METADATA_KEY, Manifest, describe, read_manifest
 from lifeiqa.metrics import srocc
 from lifeiqa.model.checkpoint import save_checkpoint
 from lifeiqa.parity import TOLERANCES, Tolerance
+from lifeiqa.runtimes import openvino_core
 from lifeiqa.scorer import Scorer
 from lifeiqa.sessions import open_session
 from lifeiqa.sessions.onnxruntime import ROUTER_LOGITS, ROUTER_WEIGHT
@@ -192,12 +193,12 @@ def test_scores_stay_close_for_any_batch(graph, whole):
 
 
 def test_openvino_computes_the_same_from_it(whole, tmp_path):
-    openvino = pytest.importorskip("openvino")
+    core = openvino_core(pytest.importorskip("openvino"))
     crops = shaded(16, 112)
     onnx.save(whole, tmp_path / "whole.onnx")
-    network = openvino.Core().read_model(str(tmp_path / "whole.onnx"))
+    network = core.read_model(str(tmp_path / "whole.onnx"))
     network.reshape([16, 112, 112, 3])  # its plugin fails on an open batch, in FP32 as well
-    compiled = openvino.Core().compile_model(network, "CPU")
+    compiled = core.compile_model(network, "CPU")
     scores = scores_of(whole, crops)
     # Both round where the graph says, in sums of another order.
     assert np.abs(compiled({"crops": crops})["score"] - scores).max() < 0.2 * np.ptp(scores)

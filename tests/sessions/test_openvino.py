@@ -232,3 +232,20 @@ openvino.convert_model  # what the host may want of the package is still there
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(Path(home).iterdir()) == []
+
+
+def test_a_signal_finds_its_stack_after_two_sessions():
+    """In a process of its own, which the signal killed when each session had a core."""
+    code = """
+import signal
+from lifeiqa import open_session
+from lifeiqa.weights import bundled
+signal.signal(signal.SIGUSR1, lambda number, frame: print("seen"))
+first, second = (open_session(bundled(), provider="openvino") for _ in range(2))
+first.close()
+second.close()
+signal.raise_signal(signal.SIGUSR1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "seen\n", "")
