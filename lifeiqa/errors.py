@@ -13,6 +13,7 @@
     ├── ExportError              a network that could not be written as a graph
     │   ├── EngineBuildError     a graph that TensorRT cannot parse or compile
     │   └── ParityError          an artifact that drifted from its parent by more than its tolerance
+    ├── WorkerError              a process of a benchmark that failed or is gone
     ├── DeviceError              no CUDA driver or device, or a CUDA call that failed
     └── MissingDependencyError   an optional package that is not installed (also an ImportError)
 
@@ -67,6 +68,10 @@ class EngineBuildError(ExportError):
 
 class ParityError(ExportError):
     """An artifact whose scores differ from its parent's by more than the tolerance."""
+
+
+class WorkerError(LifeIQAError):
+    """A candidate of a benchmark that cannot be measured; the message is its own."""
 
 
 class DeviceError(LifeIQAError):

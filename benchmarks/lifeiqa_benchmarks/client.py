@@ -12,14 +12,10 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import IO, Any, Self
 
-from lifeiqa.errors import LifeIQAError
+from lifeiqa.errors import WorkerError
 from lifeiqa_benchmarks.candidate import Candidate
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-class WorkerError(LifeIQAError):
-    """A candidate that cannot be measured; the message is its own."""
 
 
 class Client:

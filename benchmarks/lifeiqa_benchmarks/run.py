@@ -14,13 +14,13 @@ import numpy as np
 from lifeiqa.crops import crops_from_pixels
 from lifeiqa.data.pictures import parity_crops
 from lifeiqa.data.table import Table
-from lifeiqa.errors import ConfigError
+from lifeiqa.errors import ConfigError, WorkerError
 from lifeiqa.image import decode
 from lifeiqa.manifest import Manifest, read_manifest
 from lifeiqa.metrics import srocc
 from lifeiqa.session import Array
 from lifeiqa_benchmarks.candidate import Candidate
-from lifeiqa_benchmarks.client import Client, WorkerError
+from lifeiqa_benchmarks.client import Client
 from lifeiqa_benchmarks.machine import machine
 from lifeiqa_benchmarks.report import Accuracy, Report, Result, Stages
 from lifeiqa_benchmarks.starts import starts

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 
 import reports
 import tiny
-from lifeiqa.errors import ConfigError
+from lifeiqa.errors import ConfigError, WorkerError
 from lifeiqa_benchmarks.candidate import candidates_from
 from lifeiqa_benchmarks.cli import main
-from lifeiqa_benchmarks.client import Client, WorkerError
+from lifeiqa_benchmarks.client import Client
 from lifeiqa_benchmarks.report import Report
 
 
