@@ -9,7 +9,8 @@
   were not in training.
 - Of an animation or a file of several pages, the first picture counts.
 - The size is read from the header, before any pixel: larger than the limit is an error.
-- A file whose pixels end early, or that its decoder finds damaged, is an error, never a score.
+- A file whose pixels end early, or that its decoder finds damaged, is an error, never a score. So
+  is a PNG of which a checksum is wrong, up to its last pixel; Pillow does not look at those.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import io
 import os
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -107,6 +109,8 @@ def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
                 f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a "
                 f"damaged file would get a score; leave it False"
             )
+        if isinstance(image, PngImagePlugin.PngImageFile) and image is not source:
+            _require_sums(image.fp)
         _load(image)
         return np.ascontiguousarray(_to_rgb(_upright(image), name))
 
@@ -157,6 +161,29 @@ def _require_size(image: Image.Image, name: str, max_pixels: int) -> None:
             f"{name}: {image.width}x{image.height} has more than {max_pixels:,} pixels; "
             f"reduce the picture or raise max_pixels"
         )
+
+
+def _require_sums(file: Any) -> None:
+    """Refuse a PNG with a damaged chunk among those that make its pixels.
+
+    What stands behind the pixels is left aside, and so are chunks that are marked as ancillary.
+    """
+    at = file.tell()
+    file.seek(8)
+    inside = False
+    while True:
+        header = file.read(8)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:]
+        if inside and kind != b"IDAT":
+            break
+        data, stated = file.read(length), file.read(4)
+        if len(stated) < 4:
+            raise ValueError("image file is truncated")
+        actual = zlib.crc32(data, zlib.crc32(kind))
+        if kind[:1].isupper() and actual != int.from_bytes(stated, "big"):
+            raise ValueError(f"damaged: the checksum of its chunk {kind!r} is wrong")
+        inside = kind == b"IDAT"
+    file.seek(at)
 
 
 @contextlib.contextmanager

@@ -65,6 +65,18 @@ def test_a_truncated_photograph_is_refused(share):
 
 
 @needs("jpg_2000")
+def test_a_png_whose_checksum_is_wrong_is_refused_up_to_its_last_pixel():
+    whole = encoded(picture(), "PNG")
+    sum_of_pixels, sum_of_end = len(whole) - 16, len(whole) - 4
+
+    def changed(at):
+        return decode(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+
+    with pytest.raises(ImageError, match=r"bytes>: damaged: the checksum of its chunk b'IDAT'"):
+        changed(sum_of_pixels)
+    np.testing.assert_array_equal(changed(sum_of_end), picture())
+
+
 def test_jpeg_2000_is_refused_since_its_decoder_hides_truncation():
     with pytest.raises(ImageError, match="not a picture in a format that is read"):
         decode(encoded(picture(), "JPEG2000"))
