@@ -53,6 +53,7 @@ def main() -> None:
     help="Where PyTorch and ONNX Runtime run. [default: cuda where the driver has a GPU, else cpu]",
 )
 @click.option("--pictures", type=Folder, help="Pictures for drift and stages, not scikit-image's.")
+@click.option("--cpp", type=File, help="lifeiqa-csv of engines/cpp, to time beside Python.")
 @click.option("--dataset", type=File, metavar="TABLE.csv", help="Pictures with human scores.")
 @click.option("--images", type=Folder, help="Folder that the paths of TABLE are relative to.")
 @click.option("-o", "--out", type=Folder, default=Path("bench"), help="Folder of the report.")
@@ -66,6 +67,7 @@ def run(
     runtimes: tuple[str, ...],
     device: str | None,
     pictures: Path | None,
+    cpp: Path | None,
     dataset: Path | None,
     images: Path | None,
     out: Path,
@@ -96,13 +98,17 @@ def run(
             dataset=None,
             data=None,
         ).read()
+    starts = DEFAULT in (models or (DEFAULT,))
+    if cpp is not None and not starts:
+        raise ConfigError(f"--cpp times the bundled model: name {DEFAULT} as well")
     settings = Settings(
         batches=_sizes(batches),
         threads=threads or cores(),
         seconds=duration,
         pictures=tuple(photographs() if pictures is None else pictures_in(pictures)),
         labelled=labelled,
-        starts=DEFAULT in (models or (DEFAULT,)),
+        starts=starts,
+        cpp=cpp,
         label_name="" if dataset is None else f"{dataset.name}, {len(labelled.paths)} pictures",
     )
     candidates = candidates_from(

@@ -42,6 +42,7 @@ class Settings:
         labelled: pictures with human scores, or None.
         label_name: what those are called in the report.
         starts: measure cold processes as well.
+        cpp: the command of engines/cpp, to time beside Python with them.
     """
 
     batches: tuple[int, ...]
@@ -51,6 +52,7 @@ class Settings:
     labelled: Table | None = None
     label_name: str = ""
     starts: bool = False
+    cpp: Path | None = None
 
     @property
     def gathered(self) -> int:
@@ -101,7 +103,7 @@ def run(
             cold = {}
             if settings.starts:
                 report("cold starts")
-                cold = starts(settings.pictures[0])
+                cold = starts(settings.pictures[0], settings.cpp)
             peak_again = baseline.ask("product", size=_PRODUCT_SIZE, seconds=_PRODUCT_SECONDS)
     return Report(
         machine=before,

@@ -1,4 +1,8 @@
-"""How long a cold process takes: to import the package, to print help, to score one photograph."""
+"""How long a cold process takes: to import the package, to print help, to score photographs.
+
+With the example of engines/cpp, also the same scores from Python and from C++, start of the process
+included and excluded.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +12,76 @@ import sys
 import time
 from pathlib import Path
 
+from lifeiqa.errors import ArtifactError
+from lifeiqa.weights import DEFAULT, bundled
+
 _TIMES = 5
+_FURTHER = 20
+"""Pictures after the first, of which one is timed."""
 _SCORE = """
 import sys, lifeiqa
 lifeiqa.Scorer().score(sys.argv[1])
 assert "torch" not in sys.modules
 """
+_SCORE_BY_ONNX_RUNTIME = """
+import sys, lifeiqa
+scorer = lifeiqa.Scorer(sys.argv[1], provider="cpu")
+for picture in sys.argv[2:]:
+    print(scorer.score(picture).value)
+"""
 
 
-def starts(picture: Path) -> dict[str, float]:
+def starts(picture: Path, cpp: Path | None = None) -> dict[str, float]:
     """Median seconds of a whole process, start of the interpreter included.
 
     Args:
         picture: a photograph for the bundled model, in whatever runtime is chosen here.
+        cpp: the command ``lifeiqa-csv``; Python and it then also score the photograph with ONNX
+            Runtime on the CPU, in turns: alone, and as one of several.
+
+    Raises:
+        ArtifactError: the command failed; the message is its own.
     """
+    python = [sys.executable, "-c"]
     commands = {
-        "python, nothing else": ["-c", ""],
-        "import lifeiqa": ["-c", "import lifeiqa"],
-        "lifeiqa --help": ["-m", "lifeiqa", "--help"],
-        "first score of the bundled model": ["-c", _SCORE, str(picture)],
+        "python, nothing else": [*python, ""],
+        "import lifeiqa": [*python, "import lifeiqa"],
+        "lifeiqa --help": [sys.executable, "-m", "lifeiqa", "--help"],
+        "first score of the bundled model": [*python, _SCORE, str(picture)],
     }
-    return {name: _seconds(arguments) for name, arguments in commands.items()}
+    found = {name: statistics.median(times) for name, times in _in_turns(commands).items()}
+    return found if cpp is None else {**found, **_in_both(picture, cpp)}
 
 
-def _seconds(arguments: list[str]) -> float:
-    """After one run that is not counted, which fills the caches of the file system."""
-    times = []
+def _in_both(picture: Path, cpp: Path) -> dict[str, float]:
+    model, one = str(bundled(DEFAULT)), [str(picture)]
+    heads = {
+        "Python": [sys.executable, "-c", _SCORE_BY_ONNX_RUNTIME, model],
+        "C++": [str(cpp), "--provider", "cpu", model],
+    }
+    several = {f"{name}, several": [*head, *one * (1 + _FURTHER)] for name, head in heads.items()}
+    times = _in_turns({**{name: [*head, *one] for name, head in heads.items()}, **several})
+    found = {}
+    for name in heads:
+        # Round by round, so that a drift of the machine cancels.
+        pairs = zip(times[name], times[f"{name}, several"], strict=True)
+        further = [(several - alone) / _FURTHER for alone, several in pairs]
+        found[f"one picture in {name}, start included"] = statistics.median(times[name])
+        found[f"one picture in {name}, start excluded"] = statistics.median(further)
+    return found
+
+
+def _in_turns(commands: dict[str, list[str]]) -> dict[str, list[float]]:
+    """Seconds of each command in each round.
+
+    A round before them is not counted: it fills the caches of the file system.
+    """
+    times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(_TIMES + 1):
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - begun)
-    return statistics.median(times[1:])
+        for name, command in commands.items():
+            begun = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True)
+            times[name].append(time.perf_counter() - begun)
+            if done.returncode != 0:
+                raise ArtifactError(f"{name}: {command[0]} failed: {done.stderr or done.stdout}")
+    return {name: each[1:] for name, each in times.items()}

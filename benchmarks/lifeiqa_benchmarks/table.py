@@ -98,7 +98,7 @@ def roofline(report: Report) -> str:
 
 def starts(report: Report) -> str:
     """Seconds of whole processes."""
-    rows = [[name, f"{seconds:.2f}"] for name, seconds in report.starts.items()]
+    rows = [[name, f"{seconds:.3f}"] for name, seconds in report.starts.items()]
     return markdown(["cold process", "s"], rows)
 
 

@@ -116,7 +116,7 @@ def test_the_same_report_gives_the_same_page():
 def test_cold_starts_are_in_the_document_where_they_were_measured():
     measured = reports.report(starts={"import lifeiqa": 0.0612})
 
-    assert "| import lifeiqa | 0.06 |" in table.document(measured)
+    assert "| import lifeiqa | 0.061 |" in table.document(measured)
     assert "Cold starts" in page.page(measured)
     assert "Cold starts" not in table.document(reports.report())
 
