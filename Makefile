@@ -1,4 +1,4 @@
-# Two commands are all that a newcomer needs: make demo, make test.
+# All that a newcomer needs: make demo, make test, make test-cpp.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,9 +6,13 @@ INSTALLED := $(VENV)/installed
 RESULTS := benchmarks/results
 # The scores of random weights lie so close that rounding turns their order and moves their range.
 UNTRAINED := --tolerance srocc=-1 --tolerance int8=1
+# What engines/cpp needs of Debian; installed where it is missing.
+CPP_PACKAGES := cmake g++ pkg-config libjpeg-dev libpng-dev libssl-dev nlohmann-json3-dev
+CPP_SOURCES = $$(find engines/cpp tests/cpp -path engines/cpp/build -prune -o -name '*.[ch]pp' -print -o -name '*.h' -print)
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test test-gpu lint card bench clean
+.PHONY: demo test cpp test-cpp test-gpu lint card bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -19,6 +23,17 @@ demo: $(INSTALLED)
 
 test: lint
 	$(BIN)/pytest
+
+# The C++ library and its example, with the ONNX Runtime of the environment.
+cpp: $(INSTALLED)
+	dpkg-query --show $(CPP_PACKAGES) > /dev/null || \
+		{ $(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install --yes $(CPP_PACKAGES); }
+	engines/cpp/build.sh $(BIN)/python
+
+# Also under sanitizers, with warnings as errors, and held to Python.
+test-cpp: cpp
+	engines/cpp/build.sh $(BIN)/python checked
+	LIFEIQA_CPP=engines/cpp/build $(BIN)/pytest tests/cpp
 
 # On a machine with a GPU. An environment of its own, since onnxruntime-gpu takes onnxruntime's place.
 # The outcome and what was measured are in gpu-report.json.
@@ -34,6 +49,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES)
 
 # Made again when the dependencies change; an editable install follows the sources by itself.
 $(INSTALLED): pyproject.toml
@@ -48,10 +64,11 @@ card: $(INSTALLED)
 # Measures speed on this machine, which should have nothing else to do, and states it in the README.
 # CALIBRATION may name a folder of pictures like those to be scored.
 CALIBRATION ?= exported/photographs
-bench: $(INSTALLED)
+bench: cpp
 	$(BIN)/python -m lifeiqa_benchmarks.distorted exported/photographs
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision int8 --calibration $(CALIBRATION) -o exported
-	$(BIN)/lifeiqa-bench run lite0-biq2021 --device cpu -o $(RESULTS)/bench_lite0
+	$(BIN)/lifeiqa-bench run lite0-biq2021 --device cpu --cpp engines/cpp/build/example/lifeiqa-csv \
+		-o $(RESULTS)/bench_lite0
 	$(BIN)/lifeiqa-bench run lite0-biq2021 exported/lite0-biq2021.int8.onnx --device cpu \
 		--batch 1,8 --runtime onnxruntime --runtime openvino -o $(RESULTS)/bench_lite0_int8
 	$(BIN)/python -m lifeiqa_benchmarks.untrained swin_base exported/swin_base.safetensors
@@ -66,4 +83,4 @@ bench: $(INSTALLED)
 		$(RESULTS)/bench_lite0_int8/report.json $(RESULTS)/bench_swin_base/report.json
 
 clean:
-	rm -rf $(VENV) .venv-gpu exported
+	rm -rf $(VENV) .venv-gpu exported engines/cpp/build

@@ -1,6 +1,6 @@
 """From a decoded picture to the square uint8 crops that the network takes; deterministic.
 
-The specification, for whoever repeats it in another language:
+The specification, for whoever repeats it in another language, as engines/cpp does:
 
 1. A picture whose shorter side exceeds ``short_side`` is reduced to it; one whose shorter side is
    below the crop is enlarged to the crop. The other side follows as ``floor(v + 0.5)`` of its

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lifeiqa.config import Preprocessing
 from lifeiqa.crops import CropPlan, crops_from_pixels, resize, with_plan, working_size
 from lifeiqa.errors import ConfigError, ImageError
+from painting import painted
 
 # (old height, old width) -> (new height, new width)
 RESIZES = [
@@ -26,13 +27,6 @@ RESIZES = [
     ((1, 50), (3, 7)),
     ((200, 3), (11, 3)),
 ]
-
-
-def painted(height, width):
-    """A picture of integers alone: smooth in places, with edges and noise in others."""
-    y, x, c = (axis.astype(np.int64) for axis in np.ogrid[:height, :width, :3])
-    values = (7 * y + 13 * x + 31 * c) ^ (x * y) ^ (255 * ((x // 9 + y // 5) % 2))
-    return (values % 256).astype(np.uint8)
 
 
 def preprocessing(crops="center", short_side=None, resample="bicubic"):

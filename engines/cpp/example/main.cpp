@@ -1,0 +1,90 @@
+// Scores picture files and prints a table:
+//
+//     lifeiqa-csv MODEL.onnx PICTURE... > scores.csv
+//
+// A picture that cannot be scored has its reason in the last column, and the status is then 1.
+#include <cstdio>
+#include <cstdlib>
+#include <lifeiqa/lifeiqa.hpp>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr auto usage =
+    "usage: lifeiqa-csv [--crops PLAN] [--provider cpu|cuda] [--threads N] MODEL PICTURE...\n";
+
+// As RFC 4180 has it: in quotes where it must be, and a quote twice.
+std::string field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == text.npos) return text;
+  std::string quoted = "\"";
+  for (const char each : text) {
+    quoted += each;
+    if (each == '"') quoted += each;
+  }
+  return quoted + "\"";
+}
+
+struct Arguments {
+  lifeiqa::Options options;
+  std::vector<std::string> files;  // the model, then pictures
+  bool understood = true;
+};
+
+Arguments parsed(int count, char** texts) {
+  Arguments given;
+  for (int at = 1; at < count; ++at) {
+    const std::string text = texts[at];
+    if (text.rfind("--", 0) != 0) {
+      given.files.push_back(text);
+      continue;
+    }
+    const char* value = at + 1 < count ? texts[++at] : nullptr;
+    if (value == nullptr) {
+      given.understood = false;
+    } else if (text == "--crops") {
+      given.options.crops = value;
+    } else if (text == "--provider") {
+      given.options.provider = value;
+    } else if (text == "--threads") {
+      char* end = nullptr;
+      const long number = std::strtol(value, &end, 10);
+      given.understood =
+          given.understood && *value != 0 && *end == 0 && number >= 1 && number <= 4096;
+      given.options.threads = static_cast<int>(number);
+    } else {
+      given.understood = false;
+    }
+  }
+  given.understood = given.understood && given.files.size() >= 2;
+  return given;
+}
+
+}  // namespace
+
+int main(int count, char** texts) {
+  const Arguments given = parsed(count, texts);
+  if (!given.understood) {
+    std::fputs(usage, stderr);
+    return 2;
+  }
+  const auto scorer = lifeiqa::Scorer::try_open(given.files[0], given.options);
+  if (!scorer) {
+    std::fprintf(stderr, "lifeiqa-csv: %s\n", scorer.status().message.c_str());
+    return scorer.status().code == lifeiqa::Code::config ? 2 : 1;
+  }
+  bool failed = false;
+  std::puts("path,score,std,error");
+  for (std::size_t at = 1; at < given.files.size(); ++at) {
+    const std::string& path = given.files[at];
+    const auto score = scorer.value().try_score_file(path);
+    if (score) {
+      // 17 digits tell one double from every other.
+      std::printf("%s,%.17g,%.17g,\n", field(path).c_str(), score.value().value, score.value().std);
+    } else {
+      failed = true;
+      std::printf("%s,,,%s\n", field(path).c_str(), field(score.status().message).c_str());
+    }
+  }
+  return failed ? 1 : 0;
+}

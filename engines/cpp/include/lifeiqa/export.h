@@ -1,0 +1,11 @@
+/* What the shared library shows; everything else stays inside it. */
+#ifndef LIFEIQA_EXPORT_H
+#define LIFEIQA_EXPORT_H
+
+#if defined(__GNUC__)
+#define LIFEIQA_EXPORT __attribute__((visibility("default")))
+#else
+#define LIFEIQA_EXPORT
+#endif
+
+#endif

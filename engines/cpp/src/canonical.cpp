@@ -1,0 +1,61 @@
+#include "canonical.hpp"
+
+#include <charconv>
+#include <cstdint>
+
+namespace lifeiqa {
+namespace {
+
+// Python's repr: plain digits for exponents of -4 to 15, and at least one digit behind the point.
+std::string float_text(double value) {
+  char buffer[64];
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+  const std::string text(buffer, end);  // [-]d[.ddd]e+dd
+  const std::size_t mark = text.find('e');
+  const int exponent = std::stoi(text.substr(mark + 1));
+  const std::string sign = text[0] == '-' ? "-" : "";
+  std::string digits;
+  for (const char each : text.substr(0, mark)) {
+    if (each >= '0' && each <= '9') digits += each;
+  }
+  if (exponent < -4 || exponent > 15) {
+    const std::string rest = digits.size() > 1 ? "." + digits.substr(1) : "";
+    const std::string power = std::to_string(exponent < 0 ? -exponent : exponent);
+    return sign + digits[0] + rest + (exponent < 0 ? "e-" : "e+") +
+           (power.size() < 2 ? "0" + power : power);
+  }
+  if (exponent < 0) {
+    return sign + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
+  }
+  const auto whole = static_cast<std::size_t>(exponent) + 1;
+  if (digits.size() < whole) digits.append(whole - digits.size(), '0');
+  const std::string rest = digits.substr(whole);
+  return sign + digits.substr(0, whole) + "." + (rest.empty() ? "0" : rest);
+}
+
+std::string ascii(const nlohmann::json& value) { return value.dump(-1, ' ', true); }
+
+}  // namespace
+
+std::string canonical(const nlohmann::json& values) {
+  if (values.is_object()) {
+    std::string text = "{";
+    for (const auto& [key, value] : values.items()) {  // std::map: sorted by the bytes of UTF-8
+      if (text.size() > 1) text += ",";
+      text += ascii(key) + ":" + canonical(value);
+    }
+    return text + "}";
+  }
+  if (values.is_array()) {
+    std::string text = "[";
+    for (const auto& value : values) {
+      if (text.size() > 1) text += ",";
+      text += canonical(value);
+    }
+    return text + "]";
+  }
+  return values.is_number_float() ? float_text(values.get<double>()) : ascii(values);
+}
+
+}  // namespace lifeiqa

@@ -1,0 +1,53 @@
+#include "decode.hpp"
+
+#include <cstring>
+
+#include "digest.hpp"
+#include "error.hpp"
+#include "exif.hpp"
+
+namespace lifeiqa {
+namespace {
+
+constexpr auto formats = "JPEG, PNG";
+
+Picture named(const std::string& name, Bytes file, std::int64_t max_pixels) {
+  try {
+    Decoded decoded;
+    if (file.starts_with("\xff\xd8\xff", 3)) {
+      decoded = decoded_jpeg(file, max_pixels);
+    } else if (file.starts_with("\x89PNG\r\n\x1a\n", 8)) {
+      decoded = decoded_png(file, max_pixels);
+    } else {
+      fail(Code::image, "not a picture in a format that is read (", formats, ")");
+    }
+    return upright(std::move(decoded.picture), decoded.orientation);
+  } catch (const Error& error) {
+    fail(error.code(), name, ": ", error.what());
+  }
+}
+
+}  // namespace
+
+bool Bytes::starts_with(const char* magic, std::size_t size) const noexcept {
+  return length >= size && std::memcmp(data, magic, size) == 0;
+}
+
+Bytes Bytes::from(std::size_t start) const noexcept {
+  return start < length ? Bytes{data + start, length - start} : Bytes{};
+}
+
+Picture decode(const void* data, std::size_t length, const std::string& name,
+               std::int64_t max_pixels) {
+  const std::string words = name.empty() ? "<" + std::to_string(length) + " bytes>" : name;
+  return named(words, {static_cast<const std::uint8_t*>(data), length}, max_pixels);
+}
+
+Picture decode_file(const std::string& path, std::int64_t max_pixels) {
+  const std::vector<std::uint8_t> file = contents_of(path, Code::image);
+  return named(path, {file.data(), file.size()}, max_pixels);
+}
+
+bool has_decoding() noexcept { return true; }
+
+}  // namespace lifeiqa

@@ -1,0 +1,19 @@
+// In place of decode.cpp, exif.cpp, jpeg.cpp and png.cpp where the library is built without them.
+#include "error.hpp"
+
+namespace lifeiqa {
+namespace {
+
+[[noreturn]] void refuse() {
+  fail(Code::missing,
+       "this library was built without decoding; pass pixels, or build it with "
+       "-DLIFEIQA_DECODING=ON, libjpeg-turbo and libpng");
+}
+
+}  // namespace
+
+Picture decode(const void*, std::size_t, const std::string&, std::int64_t) { refuse(); }
+Picture decode_file(const std::string&, std::int64_t) { refuse(); }
+bool has_decoding() noexcept { return false; }
+
+}  // namespace lifeiqa

@@ -1,0 +1,129 @@
+#include "resize.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "error.hpp"
+
+namespace lifeiqa {
+namespace {
+
+constexpr int fraction_bits = 22;
+
+struct Kernel {
+  double (*weight)(double) = nullptr;
+  double support = 0;  // it is zero beyond
+};
+
+double triangle(double x) {
+  x = std::fabs(x);
+  return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+// Keys (1981) with a = -0.5. The order of the operations matters to the last bit.
+double cubic(double x) {
+  constexpr double a = -0.5;
+  x = std::fabs(x);
+  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+  if (x < 2.0) return (((x - 5.0) * x + 8.0) * x - 4.0) * a;
+  return 0.0;
+}
+
+Kernel kernel_named(const std::string& name) {
+  if (name == "bilinear") return {triangle, 1.0};
+  if (name == "bicubic") return {cubic, 2.0};
+  fail(Code::config, "resample is ", in_quotes(name), ": choose one of bilinear, bicubic");
+}
+
+// The input samples that make one output sample, and their weights in fixed point.
+struct Taps {
+  int first = 0;
+  std::vector<std::int32_t> weights;
+};
+
+std::vector<Taps> taps_of(int input, int output, const Kernel& kernel) {
+  const double scale = static_cast<double>(input) / output;
+  const double stretch = std::max(1.0, scale);  // a kernel that reduces also smooths
+  const double support = kernel.support * stretch, narrow = 1.0 / stretch;
+  std::vector<Taps> all(static_cast<std::size_t>(output));
+  std::vector<double> exact;
+  for (int at = 0; at < output; ++at) {
+    const double centre = (at + 0.5) * scale;
+    const int first = std::max(0, static_cast<int>(centre - support + 0.5));
+    const int last = std::min(input, static_cast<int>(centre + support + 0.5));
+    exact.clear();
+    double sum = 0.0;
+    for (int each = first; each < last; ++each) {
+      exact.push_back(kernel.weight((each - centre + 0.5) * narrow));
+      sum += exact.back();
+    }
+    Taps& taps = all[static_cast<std::size_t>(at)];
+    taps.first = first;
+    for (double weight : exact) {
+      if (sum != 0.0) weight /= sum;
+      const double fixed = weight * (1 << fraction_bits);
+      taps.weights.push_back(static_cast<std::int32_t>(fixed + (fixed < 0 ? -0.5 : 0.5)));
+    }
+  }
+  return all;
+}
+
+std::uint8_t rounded(std::int32_t sum) {
+  return static_cast<std::uint8_t>(std::clamp(sum >> fraction_bits, 0, 255));
+}
+
+constexpr std::int32_t half = 1 << (fraction_bits - 1);
+
+Picture horizontally(View from, int width, const Kernel& kernel) {
+  const std::vector<Taps> taps = taps_of(from.width, width, kernel);
+  Picture to = empty_picture(width, from.height);
+  std::uint8_t* out = to.rgb.data();
+  for (int y = 0; y < from.height; ++y) {
+    for (const Taps& each : taps) {
+      const std::uint8_t* in = from.row(y) + std::ptrdiff_t{each.first} * 3;
+      std::int32_t red = half, green = half, blue = half;
+      for (const std::int32_t weight : each.weights) {
+        red += in[0] * weight;
+        green += in[1] * weight;
+        blue += in[2] * weight;
+        in += 3;
+      }
+      *out++ = rounded(red);
+      *out++ = rounded(green);
+      *out++ = rounded(blue);
+    }
+  }
+  return to;
+}
+
+Picture vertically(View from, int height, const Kernel& kernel) {
+  const std::vector<Taps> taps = taps_of(from.height, height, kernel);
+  Picture to = empty_picture(from.width, height);
+  const std::size_t samples = static_cast<std::size_t>(from.width) * 3;
+  std::vector<std::int32_t> sums(samples);
+  std::uint8_t* out = to.rgb.data();
+  for (const Taps& each : taps) {
+    std::fill(sums.begin(), sums.end(), half);
+    for (std::size_t tap = 0; tap < each.weights.size(); ++tap) {
+      const std::uint8_t* in = from.row(each.first + static_cast<int>(tap));
+      const std::int32_t weight = each.weights[tap];
+      for (std::size_t x = 0; x < samples; ++x) sums[x] += in[x] * weight;
+    }
+    for (std::size_t x = 0; x < samples; ++x) *out++ = rounded(sums[x]);
+  }
+  return to;
+}
+
+}  // namespace
+
+void require_kernel(const std::string& resample) { kernel_named(resample); }
+
+Picture resized(View picture, Size size, const std::string& resample) {
+  const Kernel kernel = kernel_named(resample);
+  if (size.width == picture.width) return vertically(picture, size.height, kernel);
+  Picture narrow = horizontally(picture, size.width, kernel);
+  if (size.height == picture.height) return narrow;
+  return vertically(view_of(narrow), size.height, kernel);
+}
+
+}  // namespace lifeiqa

@@ -1,0 +1,239 @@
+// A fake of TensorRT, of the CUDA runtime and of the driver, in one library: the score of a crop is
+// the mean of its samples over 255. It writes down every call and what is not yet given back, and
+// fails in the call that FAKE_FAIL names. What a real GPU does is not tested by it.
+#include <NvInferRuntime.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace {
+
+std::string calls, handed_over;
+std::map<void*, std::string> owned;  // what must be given back
+
+bool fails(const std::string& name) {
+  calls += name + "\n";
+  const char* const wanted = std::getenv("FAKE_FAIL");
+  return wanted != nullptr && name == wanted;
+}
+
+cudaError_t status_of(const char* name) {
+  return fails(name) ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+
+template <typename T>
+T* kept(T* made, const char* name) {
+  owned[made] = name;
+  return made;
+}
+
+template <typename T>
+void given_back(T* what, const char* name) {
+  if (owned.count(what) == 0) calls += std::string("TWICE ") + name + "\n";
+  owned.erase(what);
+}
+
+}  // namespace
+
+struct FakeGraph {
+  std::vector<std::function<void()>> steps;
+};
+struct FakeStream {
+  FakeGraph* capturing = nullptr;
+};
+struct FakeExecutable {
+  std::vector<std::function<void()>> steps;
+};
+
+namespace {
+
+void put(FakeStream* stream, std::function<void()> step) {
+  if (stream->capturing != nullptr) {
+    stream->capturing->steps.push_back(std::move(step));
+  } else {
+    step();
+  }
+}
+
+class Context final : public nvinfer1::IExecutionContext {
+ public:
+  Context() { kept(this, "context"); }
+  ~Context() noexcept override { given_back(this, "context"); }
+
+  bool setOptimizationProfileAsync(int32_t profile, cudaStream_t) noexcept override {
+    return !fails("profile " + std::to_string(profile));
+  }
+  bool setInputShape(char const* name, nvinfer1::Dims4 const& shape) noexcept override {
+    batch_ = shape.d[0];
+    crop_ = shape.d[1] * shape.d[2] * shape.d[3];
+    return std::strcmp(name, "crops") == 0 && !fails("shape " + std::to_string(batch_));
+  }
+  bool setTensorAddress(char const* name, void* data) noexcept override {
+    (std::strcmp(name, "crops") == 0 ? crops_ : scores_) = data;
+    return !fails("address");
+  }
+  bool enqueueV3(cudaStream_t stream) noexcept override {
+    if (fails("enqueue")) return false;
+    put(stream, [this] {
+      for (int64_t each = 0; each < batch_; ++each) {
+        const auto* const crop = static_cast<const unsigned char*>(crops_) + each * crop_;
+        double sum = 0;
+        for (int64_t at = 0; at < crop_; ++at) sum += crop[at];
+        static_cast<float*>(scores_)[each] =
+            static_cast<float>(sum / (255.0 * static_cast<double>(crop_)));
+      }
+    });
+    return true;
+  }
+
+ private:
+  void* crops_ = nullptr;
+  void* scores_ = nullptr;
+  int64_t batch_ = 0, crop_ = 0;
+};
+
+class Engine final : public nvinfer1::ICudaEngine {
+ public:
+  Engine() { kept(this, "engine"); }
+  ~Engine() noexcept override { given_back(this, "engine"); }
+  nvinfer1::IExecutionContext* createExecutionContext(
+      nvinfer1::ExecutionContextAllocationStrategy) noexcept override {
+    return fails("context") ? nullptr : new Context;
+  }
+};
+
+class Runtime final : public nvinfer1::IRuntime {
+ public:
+  explicit Runtime(nvinfer1::ILogger& logger) : logger_(logger) { kept(this, "runtime"); }
+  ~Runtime() noexcept override { given_back(this, "runtime"); }
+  void setEngineHostCodeAllowed(bool allowed) noexcept override {
+    calls += allowed ? "host code\n" : "no host code\n";
+  }
+  nvinfer1::ICudaEngine* deserializeCudaEngine(void const* blob,
+                                               std::size_t size) noexcept override {
+    fails("deserialize");
+    if (size >= 4 && std::memcmp(blob, "plan", 4) == 0) return new Engine;
+    logger_.log(nvinfer1::ILogger::Severity::kWARNING, "a warning");
+    logger_.log(nvinfer1::ILogger::Severity::kERROR, "magic tag does not match");
+    return nullptr;
+  }
+
+ private:
+  nvinfer1::ILogger& logger_;
+};
+
+}  // namespace
+
+namespace nvinfer1 {
+IRuntime* createInferRuntime(ILogger& logger) noexcept {
+  return fails("runtime") ? nullptr : new Runtime(logger);
+}
+}  // namespace nvinfer1
+
+extern "C" {
+int32_t getInferLibMajorVersion() noexcept { return 11; }
+int32_t getInferLibMinorVersion() noexcept { return 2; }
+int32_t getInferLibPatchVersion() noexcept { return 0; }
+int32_t getInferLibBuildVersion() noexcept { return 5; }
+
+const char* cudaGetErrorName(cudaError_t) { return "cudaErrorMemoryAllocation"; }
+const char* cudaGetErrorString(cudaError_t) { return "out of memory"; }
+
+cudaError_t cudaMalloc(void** memory, std::size_t size) {
+  const cudaError_t status = status_of("malloc");
+  if (status == cudaSuccess) *memory = kept(std::malloc(size), "device memory");
+  return status;
+}
+cudaError_t cudaFree(void* memory) {
+  given_back(memory, "device memory");
+  std::free(memory);
+  return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void** memory, std::size_t size) {
+  const cudaError_t status = status_of("malloc host");
+  if (status == cudaSuccess) *memory = kept(std::malloc(size), "pinned memory");
+  return status;
+}
+cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t size, cudaMemcpyKind,
+                            cudaStream_t stream) {
+  const cudaError_t status = status_of("copy");
+  if (status == cudaSuccess) put(stream, [=] { std::memcpy(to, from, size); });
+  return status;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const cudaError_t status = status_of("stream");
+  if (status == cudaSuccess) *stream = kept(new FakeStream, "stream");
+  return status;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  given_back(stream, "stream");
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return status_of("synchronize"); }
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  const cudaError_t status = status_of("begin capture");
+  if (status == cudaSuccess) stream->capturing = kept(new FakeGraph, "graph");
+  return status;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = stream->capturing;
+  stream->capturing = nullptr;
+  return status_of("end capture");
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
+  const cudaError_t status = status_of("instantiate");
+  if (status == cudaSuccess) *made = kept(new FakeExecutable{graph->steps}, "executable");
+  return status;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
+  const cudaError_t status = status_of("launch");
+  if (status == cudaSuccess) {
+    for (const auto& step : graph->steps) step();
+  }
+  return status;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+  given_back(graph, "executable");
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  given_back(graph, "graph");
+  delete graph;
+  return cudaSuccess;
+}
+
+// The driver, as libcuda.so.1.
+int cuInit(unsigned) { return fails("cuInit") ? 999 : 0; }
+int cuDeviceGetCount(int* count) {
+  *count = fails("cuDeviceGetCount") ? 0 : 1;
+  return 0;
+}
+int cuDeviceGet(int* device, int) { return *device = 0; }
+int cuDeviceGetName(char* name, int length, int) {
+  std::strncpy(name, "Fake GPU", static_cast<std::size_t>(length));
+  return 0;
+}
+int cuDeviceGetAttribute(int* value, int attribute, int) {
+  *value = attribute == 75 ? 8 : 9;
+  return 0;
+}
+int cuGetErrorString(int, const char** text) {
+  *text = "unknown error";
+  return 0;
+}
+
+// The calls since the last time, and after "owned:" what is not given back.
+const char* fake_calls() {
+  handed_over = calls + "owned:";
+  for (const auto& [what, name] : owned) handed_over += " " + name;
+  calls.clear();
+  return handed_over.c_str();
+}
+}
