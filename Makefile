@@ -67,8 +67,8 @@ CALIBRATION ?= exported/photographs
 bench: cpp
 	$(BIN)/python -m lifeiqa_benchmarks.distorted exported/photographs
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision int8 --calibration $(CALIBRATION) -o exported
-	$(BIN)/lifeiqa-bench run lite0-biq2021 --device cpu --cpp engines/cpp/build/example/lifeiqa-csv \
-		-o $(RESULTS)/bench_lite0
+	$(BIN)/lifeiqa-bench run lite0-biq2021 --device cpu --batch 1,8,32 \
+		--cpp engines/cpp/build/example/lifeiqa-csv -o $(RESULTS)/bench_lite0
 	$(BIN)/lifeiqa-bench run lite0-biq2021 exported/lite0-biq2021.int8.onnx --device cpu \
 		--batch 1,8 --runtime onnxruntime --runtime openvino -o $(RESULTS)/bench_lite0_int8
 	$(BIN)/python -m lifeiqa_benchmarks.untrained swin_base exported/swin_base.safetensors

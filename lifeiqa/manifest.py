@@ -161,7 +161,7 @@ def _parsed(text: str, origin: str) -> dict[str, Any]:
         values = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError("it is no JSON object")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{origin}: the manifest cannot be read: {error}") from error
     return values
 

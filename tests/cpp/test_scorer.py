@@ -158,7 +158,18 @@ def test_the_sum_of_a_sidecar_is_pythons(library, copy, value):
         assert scorer.model.sha256.decode() == manifest.sha256
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1', "\x00", "nonsense"])
+NO_MANIFESTS = [
+    "",
+    "[]",
+    "{",
+    '{"a": 1',
+    "\x00",
+    "nonsense",
+    '{"a":' + "[" * 100_000 + "]" * 100_000 + "}",
+]
+
+
+@pytest.mark.parametrize("text", NO_MANIFESTS, ids=lambda text: text[:9])
 def test_a_sidecar_that_is_no_json_is_an_artifact_error(library, copy, text):
     sidecar_of(copy).write_text(text)
     theirs, ours = errors(library, copy)

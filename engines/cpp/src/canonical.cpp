@@ -3,8 +3,12 @@
 #include <charconv>
 #include <cstdint>
 
+#include "error.hpp"
+
 namespace lifeiqa {
 namespace {
+
+constexpr int deepest = 100;  // far more than a manifest has; a stranger's must not fill the stack
 
 // Python's repr: plain digits for exponents of -4 to 15, and at least one digit behind the point.
 std::string float_text(double value) {
@@ -36,14 +40,13 @@ std::string float_text(double value) {
 
 std::string ascii(const nlohmann::json& value) { return value.dump(-1, ' ', true); }
 
-}  // namespace
-
-std::string canonical(const nlohmann::json& values) {
+std::string canonical(const nlohmann::json& values, int depth) {
+  if (depth > deepest) fail(Code::artifact, "values are nested more than ", deepest, " deep");
   if (values.is_object()) {
     std::string text = "{";
     for (const auto& [key, value] : values.items()) {  // std::map: sorted by the bytes of UTF-8
       if (text.size() > 1) text += ",";
-      text += ascii(key) + ":" + canonical(value);
+      text += ascii(key) + ":" + canonical(value, depth + 1);
     }
     return text + "}";
   }
@@ -51,11 +54,15 @@ std::string canonical(const nlohmann::json& values) {
     std::string text = "[";
     for (const auto& value : values) {
       if (text.size() > 1) text += ",";
-      text += canonical(value);
+      text += canonical(value, depth + 1);
     }
     return text + "]";
   }
   return values.is_number_float() ? float_text(values.get<double>()) : ascii(values);
 }
+
+}  // namespace
+
+std::string canonical(const nlohmann::json& values) { return canonical(values, 0); }
 
 }  // namespace lifeiqa

@@ -8,6 +8,7 @@ namespace lifeiqa {
 
 // What Python's json.dumps(values, sort_keys=True, separators=(",", ":")) gives: keys in the order
 // of their code points, nothing outside ASCII, a float as the shortest text that reads as itself.
+// Throws Error(artifact) where values are nested too deeply.
 std::string canonical(const nlohmann::json& values);
 
 }  // namespace lifeiqa

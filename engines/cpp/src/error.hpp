@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <locale>
 #include <new>
 #include <sstream>
 
@@ -12,6 +13,7 @@ namespace lifeiqa {
 template <typename... Parts>
 [[noreturn]] void fail(Code code, const Parts&... parts) {
   std::ostringstream text;
+  text.imbue(std::locale::classic());  // whatever the program's own does to numbers
   (text << ... << parts);
   throw Error(code, text.str());
 }

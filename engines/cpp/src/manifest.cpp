@@ -30,6 +30,14 @@ json parsed(const std::string& text, const std::string& origin) {
   return values;
 }
 
+std::string canonical_of(const json& values, const std::string& origin) {
+  try {
+    return canonical(values);
+  } catch (const Error& error) {
+    fail(Code::artifact, origin, ": the manifest cannot be read: ", error.what());
+  }
+}
+
 int whole_number(const json& values, const char* name) {
   const json& value = values.at(name);
   if (!value.is_number_integer() || value < 1 || value > 1'000'000) {
@@ -38,8 +46,7 @@ int whole_number(const json& values, const char* name) {
   return value.get<int>();
 }
 
-template <typename T>
-std::optional<T> optional_number(const json& values, const char* name) {
+std::optional<int> optional_number(const json& values, const char* name) {
   if (!values.contains(name) || values.at(name).is_null()) return std::nullopt;
   return whole_number(values, name);
 }
@@ -59,7 +66,7 @@ Preprocessing preprocessing_of(const json& values) {
   const json& feed = values.at("preprocessing");
   Preprocessing found;
   found.size = whole_number(values.at("config"), "crop_size");
-  found.short_side = optional_number<int>(feed, "short_side");
+  found.short_side = optional_number(feed, "short_side");
   found.resample = feed.value("resample", found.resample);
   found.plan = feed.value("crops", found.plan);
   require_kernel(found.resample);
@@ -93,7 +100,7 @@ Manifest understood(const json& values) {
   }
   Manifest manifest;
   manifest.kind = one_of(values, "kind", {"checkpoint", "onnx", "engine"});
-  manifest.batch = optional_number<int>(values, "batch");
+  manifest.batch = optional_number(values, "batch");
   Model& model = manifest.model;
   model.name = values.at("name").get<std::string>();
   model.precision = one_of(values, "precision", {"fp32", "fp16", "int8"});
@@ -136,7 +143,8 @@ Manifest manifest_from_sidecar(const std::string& path, const std::vector<std::u
   json values = parsed(std::string(text.begin(), text.end()), sidecar);
   const json stated = values.value(checksum, json());
   values.erase(checksum);
-  const std::string whole = canonical(values), sum = sha256_of(whole.data(), whole.size());
+  const std::string whole = canonical_of(values, sidecar),
+                    sum = sha256_of(whole.data(), whole.size());
   const std::string name = path.substr(path.find_last_of('/') + 1);
   if (stated != sum) {
     const std::string words = stated.is_null()     ? "None"
