@@ -35,8 +35,13 @@ def test_its_table_holds_pythons_scores(example):
         expected = [scorer.score(name) for name in names]
     rows = table(done.stdout)
     assert [row["path"] for row in rows] == list(map(str, names))
-    assert [float(row["score"]) for row in rows] == [score.value for score in expected]
-    assert [float(row["std"]) for row in rows] == [score.std for score in expected]
+    assert [row["score"] for row in rows] == [repr(score.value) for score in expected]
+    assert [row["std"] for row in rows] == [repr(score.std) for score in expected]
+
+
+def test_one_crop_has_no_spread_as_python_prints_it(example):
+    done = run(example, "--crops", "center", MODEL, photographs()[0])
+    assert table(done.stdout)[0]["std"] == "0.0"
 
 
 def test_a_picture_that_fails_costs_its_row(example, tmp_path):

@@ -3,6 +3,7 @@
 //     lifeiqa-csv MODEL.onnx PICTURE... > scores.csv
 //
 // A picture that cannot be scored has its reason in the last column, and the status is then 1.
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <lifeiqa/lifeiqa.hpp>
@@ -23,6 +24,14 @@ std::string field(const std::string& text) {
     if (each == '"') quoted += each;
   }
   return quoted + "\"";
+}
+
+// The shortest text that reads as the same number, as Python prints it.
+std::string number(double value) {
+  char text[32];
+  std::string written(text, std::to_chars(text, text + sizeof text, value).ptr);
+  if (written.find_first_of(".en") == written.npos) written += ".0";
+  return written;
 }
 
 struct Arguments {
@@ -79,8 +88,8 @@ int main(int count, char** texts) {
     const std::string& path = given.files[at];
     const auto score = scorer.value().try_score_file(path);
     if (score) {
-      // 17 digits tell one double from every other.
-      std::printf("%s,%.17g,%.17g,\n", field(path).c_str(), score.value().value, score.value().std);
+      std::printf("%s,%s,%s,\n", field(path).c_str(), number(score.value().value).c_str(),
+                  number(score.value().std).c_str());
     } else {
       failed = true;
       std::printf("%s,,,%s\n", field(path).c_str(), field(score.status().message).c_str());
