@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from lifeiqa.weights import bundled
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Folder = click.Path(file_okay=False, path_type=Path)
 File = click.Path(dir_okay=False, path_type=Path)
@@ -56,7 +59,11 @@ def model_file(name: str, suffix: str) -> Path:
     return found
 
 
-def printable(path: Path) -> str:
-    """A path as text that can be printed whatever bytes its name has; one line."""
+def printable(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be printed whatever bytes its name has; one line.
+
+    Control characters are escaped, the ends of lines among them: a name may hold what moves a
+    terminal's cursor.
+    """
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return text.replace("\n", "\\n").replace("\r", "\\r")
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

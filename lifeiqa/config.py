@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
@@ -33,6 +34,16 @@ BACKBONES = {
     "lite2": "tf_efficientnet_lite2",
 }
 """Short names of the backbones used most; any other timm name works as well."""
+
+
+MAX_CROP_SIZE = 2048
+"""Pixels: far beyond what networks are trained on, and a batch of crops fits into memory."""
+_MAX_COUNT = 65_536
+"""Of anything in a network: a file with more was not made by training one."""
+_MAX_LABEL = 1e6
+"""Largest end of a label range; scores are float32, of 7 digits."""
+_STD = (1e-3, 1e3)
+"""Deviations within which a normalised sample, and its scale, are numbers of float16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +103,8 @@ class ModelConfig:
             require_choice(name, getattr(self, name), get_args(kind))
         if not self.backbone:
             raise ConfigError("backbone is empty: give a timm model name, for instance swin_base")
+        if not re.fullmatch(r"[\w.-]+", self.backbone):  # hf-hub: fetches, local-dir: reads
+            raise ConfigError(f"backbone is {self.backbone!r}: a timm model name is expected")
         for name in ("crop_size", "queries", "dim", "heads", "experts", "top_k", "ffn_hidden"):
             _require_integer(name, getattr(self, name), at_least=1)
         for name in ("grid", "expert_hidden"):
@@ -101,6 +114,8 @@ class ModelConfig:
             _require_integer(name, getattr(self, name), at_least=0)
         if self.memory_stage is not None:
             _require_integer("memory_stage", self.memory_stage, at_least=0)
+        if self.crop_size > MAX_CROP_SIZE:
+            raise ConfigError(f"crop_size is {self.crop_size}: at most {MAX_CROP_SIZE} is expected")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}: it is a probability in [0, 1)")
         if self.dim % self.heads:
@@ -178,8 +193,14 @@ class Preprocessing:
             object.__setattr__(self, name, values)
         if min(self.std) <= 0:
             raise ConfigError(f"std is {self.std}: every channel must be positive")
+        if not all(0 <= value <= 1 for value in self.mean):
+            raise ConfigError(f"mean is {self.mean}: samples are 0..1, and so is their mean")
+        smallest, largest = _STD
+        if not all(smallest <= value <= largest for value in self.std):
+            raise ConfigError(f"std is {self.std}: {smallest:g} to {largest:g} is expected")
         if self.short_side is not None:
             _require_integer("short_side", self.short_side, at_least=1)
+        _require_text("crops", self.crops)
         require_choice("resample", self.resample, get_args(Resample))
 
     @classmethod
@@ -210,7 +231,15 @@ class Labels:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ConfigError(f"label range {self.low}..{self.high}: low must be below high")
+        if max(abs(self.low), abs(self.high)) > _MAX_LABEL or self.span * _MAX_LABEL < 1:
+            raise ConfigError(
+                f"label range {self.low}..{self.high}: ends of at most {_MAX_LABEL:g} either way, "
+                f"at least {1 / _MAX_LABEL:g} apart, are expected"
+            )
         require_choice("direction", self.direction, get_args(Direction))
+        _require_text("dataset", self.dataset)
+        if not isinstance(self.normalised, bool):
+            raise ConfigError(f"normalised is {self.normalised!r}: true or false is expected")
 
     @property
     def span(self) -> float:
@@ -246,7 +275,7 @@ def settings_from_dict(cls: type[_Settings], values: dict[str, Any]) -> _Setting
         )
     try:
         return cls(**values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{cls.__name__} cannot be read: {error}") from None
 
 
@@ -259,3 +288,10 @@ def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 def _require_integer(name: str, value: object, *, at_least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise ConfigError(f"{name} is {value!r}: a whole number of at least {at_least} is expected")
+    if value > _MAX_COUNT:
+        raise ConfigError(f"{name} is {value}: a whole number of at most {_MAX_COUNT} is expected")
+
+
+def _require_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} is {value!r}: text is expected")

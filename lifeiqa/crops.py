@@ -18,14 +18,17 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from lifeiqa.config import Preprocessing, Resample
 from lifeiqa.errors import ConfigError, ImageError
-from lifeiqa.image import MAX_PIXELS, Pixels
+from lifeiqa.image import MAX_PIXELS
+from lifeiqa.picture import Pixels, Raster, strips
+
+R = TypeVar("R", bound=Raster)
 
 _KERNELS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _MAX_CROPS = 1024
@@ -125,19 +128,19 @@ def crops_from_pixels(pixels: Pixels, preprocessing: Preprocessing, size: int) -
     plan = CropPlan.parse(preprocessing.crops)
     picture = at_working_scale(pixels, preprocessing, size)
     height, width = picture.shape[:2]
-    return cut(picture, plan.windows(height, width, size), size)
+    return crops_at(plan.windows(height, width, size), picture, size)
 
 
-def at_working_scale(pixels: Pixels, preprocessing: Preprocessing, size: int) -> Pixels:
+def at_working_scale(picture: R, preprocessing: Preprocessing, size: int) -> R | Pixels:
     """The picture ``(H', W', 3)`` that crops of side ``size`` are cut from, steps 1 and 2 above."""
-    height, width = pixels.shape[:2]
+    height, width = picture.shape[:2]
     height, width = working_size(height, width, preprocessing.short_side, size)
-    return resize(pixels, height, width, preprocessing.resample)
+    return resize(picture, height, width, preprocessing.resample)
 
 
-def cut(picture: Pixels, windows: Sequence[tuple[int, int]], size: int) -> Pixels:
+def crops_at(windows: Sequence[tuple[int, int]], picture: Raster, size: int) -> Pixels:
     """Copy the windows, ``(top, left)`` each, to ``(N, S, S, 3)``, step 3 above."""
-    return np.stack([picture[top : top + size, left : left + size] for top, left in windows])
+    return np.stack([picture[top : top + size][:, left : left + size] for top, left in windows])
 
 
 def working_size(height: int, width: int, short_side: int | None, size: int) -> tuple[int, int]:
@@ -161,20 +164,28 @@ def working_size(height: int, width: int, short_side: int | None, size: int) -> 
     return sides[0], sides[1]
 
 
-def resize(pixels: Pixels, height: int, width: int, resample: Resample) -> Pixels:
-    """Resize RGB uint8 by two one-axis passes, step 2 above."""
-    kernel = _KERNELS[resample]
-    old_height, old_width = pixels.shape[:2]
+def resize(picture: R, height: int, width: int, resample: Resample) -> R | Pixels:
+    """Resize RGB uint8 by two one-axis passes, step 2 above; one of that size is returned."""
+    old_height, old_width = picture.shape[:2]
     if (height, width) == (old_height, old_width):
-        return pixels
-    image = Image.fromarray(pixels)
-    image = image.resize((width, old_height), kernel).resize((width, height), kernel)
-    return np.asarray(image)
+        return picture
+    kernel = _KERNELS[resample]
+    # Rows are independent of each other in the first pass and columns in the second, so that
+    # strips give the same bytes as the whole, in little memory.
+    narrow = np.empty((old_height, width, 3), np.uint8)
+    for rows in strips(old_height, max(old_width, width)):
+        strip = Image.fromarray(picture[rows])
+        narrow[rows] = np.asarray(strip.resize((width, strip.height), kernel))
+    resized = np.empty((height, width, 3), np.uint8)
+    for columns in strips(width, max(old_height, height)):
+        strip = Image.fromarray(narrow[:, columns])
+        resized[:, columns] = np.asarray(strip.resize((strip.width, height), kernel))
+    return resized
 
 
 def with_plan(preprocessing: Preprocessing, crops: str | None) -> Preprocessing:
     """The same preprocessing under another crop plan; None keeps the model's own."""
+    CropPlan.parse(preprocessing.crops if crops is None else crops)
     if crops is None:
         return preprocessing
-    CropPlan.parse(crops)
     return dataclasses.replace(preprocessing, crops=crops)

@@ -8,12 +8,13 @@
     ├── ArtifactError            a model file that is missing, damaged or not what its manifest says
     │   ├── CheckpointError      a training checkpoint that cannot be read or converted
     │   └── EngineMismatchError  an engine built for another TensorRT or another chip than is here
-    ├── DatasetError             a table of labels, or its pictures, that cannot be used
+    ├── DatasetError             a table, folder or archive of pictures that cannot be used
     ├── TrainingError            a training run that cannot go on
     ├── ExportError              a network that could not be written as a graph
     │   ├── EngineBuildError     a graph that TensorRT cannot parse or compile
     │   └── ParityError          an artifact that drifted from its parent by more than its tolerance
-    ├── WorkerError              a process of a benchmark that failed or is gone
+    ├── OutputError              results that cannot be kept: a full disk, a damaged or foreign file
+    ├── WorkerError              a process of ours that failed or is gone
     ├── DeviceError              no CUDA driver or device, or a CUDA call that failed
     └── MissingDependencyError   an optional package that is not installed (also an ImportError)
 
@@ -51,7 +52,7 @@ class EngineMismatchError(ArtifactError):
 
 
 class DatasetError(LifeIQAError):
-    """A table of labels, or one of its pictures, that cannot be used."""
+    """A table, folder, list or archive of pictures, or their labels, that cannot be used."""
 
 
 class TrainingError(LifeIQAError):
@@ -70,8 +71,12 @@ class ParityError(ExportError):
     """An artifact whose scores differ from its parent's by more than the tolerance."""
 
 
+class OutputError(LifeIQAError):
+    """Results that cannot be kept or read back: a full disk, a damaged or foreign file."""
+
+
 class WorkerError(LifeIQAError):
-    """A candidate of a benchmark that cannot be measured; the message is its own."""
+    """A process of ours that failed or is gone: a candidate of a benchmark, or a decoder."""
 
 
 class DeviceError(LifeIQAError):

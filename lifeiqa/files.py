@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from lifeiqa.errors import ConfigError
 
 
 def sha256_of(path: Path) -> str:
@@ -17,6 +20,20 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def require_plain_name(what: str, name: object) -> None:
+    """Refuse what cannot be part of the name of a file, in its own folder, on every system.
+
+    Raises:
+        ConfigError: with ``what`` it was to name.
+    """
+    fits = isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()
+    if not fits or name in (".", "..") or {"/", "\\"} & set(str(name)):
+        raise ConfigError(
+            f"{what} is {name!r}: files are named so, and 1 to 200 printable characters "
+            f"without / and \\ are expected"
+        )
 
 
 @contextlib.contextmanager
@@ -39,6 +56,26 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder; when the block ends well it becomes ``path`` at once.
+
+    The folder's counterpart of `atomic_write`, for a folder that is new.
+
+    Raises:
+        OSError: there is something at ``path`` already.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = Path(folder)
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders for their owner alone
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -3,7 +3,9 @@
 - JPEG, PNG, WebP, BMP, TIFF, GIF, PPM and, where Pillow has it, AVIF. No other decoder of Pillow
   is ever tried. JPEG 2000 is left out: its decoder gives a truncated file's missing tiles as black.
 - The EXIF orientation is applied; an orientation that cannot be read counts as upright.
-- 16-bit samples keep their high byte (``v >> 8``), for grey as for colour pictures.
+- 16-bit samples keep their high byte (``v >> 8``), for grey as for colour pictures; 12-bit samples
+  of a grey TIFF their highest 8 bits (``v >> 4``). Grey TIFFs that Pillow reads wrongly are errors:
+  8 signed bits, and 16 bits of which 0 is white.
 - Transparency is composited on white: ``(c a + 255 (255 - a) + 127) // 255`` for each sample.
 - CMYK, YCbCr, LAB and palettes are converted by Pillow; colour profiles are not applied, as they
   were not in training.
@@ -11,19 +13,23 @@
 - The size is read from the header, before any pixel: larger than the limit is an error.
 - A file whose pixels end early, or that its decoder finds damaged, is an error, never a score. So
   is a PNG of which a checksum is wrong, up to its last pixel; Pillow does not look at those.
+- A JPEG of more than 100 scans is an error: a small file could take hours.
+- A path must be that of a regular file; a pipe or a device is an error at once.
+- Nothing is written to standard output or standard error, not by the C libraries either.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import io
+import logging
 import os
-import threading
-import warnings
-import zlib
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -39,12 +45,14 @@ from PIL import (
     TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
+    _imaging,
 )
 
+from lifeiqa.damage import require_few_scans, require_sums
 from lifeiqa.errors import ImageError
+from lifeiqa.picture import Picture, Raster, quietly
+from lifeiqa.picture import Pixels as Pixels  # part of what this module offers
 
-Pixels: TypeAlias = npt.NDArray[np.uint8]
-"""RGB picture, uint8 ``(H, W, 3)``."""
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
 """A path, the bytes of a file, a Pillow image, or an array ``(H, W, 3)`` of uint8."""
 
@@ -72,18 +80,11 @@ MAX_PIXELS = 128_000_000
 """Largest picture decoded unless the caller says otherwise: 128 megapixels, 384 MB as RGB."""
 
 _ORIENTATION_TAG = 0x0112
-_ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# Pillow warns about sizes and tags through the process-wide filters, which only one thread may
-# change at a time. Reading a header is short, so the lock costs nothing.
-_warnings_lock = threading.Lock()
+_GREY_TAGS = (0x0102, 0x0106, 0x0153)  # BitsPerSample, PhotometricInterpretation, SampleFormat
+_WHITE_IS_ZERO, _SIGNED = 0, (2,)
+
+# Pillow logs what it does not understand in a file; only a program that asks for that sees it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -99,20 +100,32 @@ def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises:
         ImageError: it is not a picture, is damaged or too large; names the file and the cause.
     """
+    picture = load(source, max_pixels=max_pixels)
+    return picture.pixels() if isinstance(picture, Picture) else picture
+
+
+def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Raster:
+    """`decode`, but RGB rows are made as they are asked for, unless an array is given.
+
+    So a large picture takes what Pillow takes to decode and keep it, and little more.
+    """
     if isinstance(source, np.ndarray):
         return _checked_array(source)
     name = describe(source)
     with _explained(name), _opened(source) as image:
-        _require_size(image, name, max_pixels)
+        _require_size(image, max_pixels)
         if ImageFile.LOAD_TRUNCATED_IMAGES:
             raise ImageError(
-                f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a "
-                f"damaged file would get a score; leave it False"
+                "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a damaged file "
+                "would get a score; leave it False"
             )
-        if isinstance(image, PngImagePlugin.PngImageFile) and image is not source:
-            _require_sums(image.fp)
+        if image is not source:
+            _require_whole(image)
+        bits = _bits(image)
         _load(image)
-        return np.ascontiguousarray(_to_rgb(_upright(image), name))
+        picture = Picture(image, _orientation(image), bits)
+        picture[:1]  # what Pillow cannot convert to RGB is found here
+        return picture
 
 
 def size_in_header(
@@ -126,7 +139,7 @@ def size_in_header(
     """
     name = describe(source)
     with _explained(name), _opened(source) as image:
-        _require_size(image, name, max_pixels)
+        _require_size(image, max_pixels)
         return image.size
 
 
@@ -144,8 +157,6 @@ def _explained(name: str) -> Iterator[None]:
     """Whatever goes wrong inside becomes an `ImageError` that names the picture and the cause."""
     try:
         yield
-    except ImageError:
-        raise
     except Exception as error:  # Pillow's decoders raise almost anything on a hostile file
         cause = str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
@@ -155,92 +166,86 @@ def _explained(name: str) -> Iterator[None]:
         raise ImageError(f"{name}: {cause}") from error
 
 
-def _require_size(image: Image.Image, name: str, max_pixels: int) -> None:
+def _require_size(image: Image.Image, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         raise ImageError(
-            f"{name}: {image.width}x{image.height} has more than {max_pixels:,} pixels; "
+            f"{image.width}x{image.height} has more than {max_pixels:,} pixels; "
             f"reduce the picture or raise max_pixels"
         )
 
 
-def _require_sums(file: Any) -> None:
-    """Refuse a PNG with a damaged chunk among those that make its pixels.
-
-    What stands behind the pixels is left aside, and so are chunks that are marked as ancillary.
-    """
-    at = file.tell()
-    file.seek(8)
-    inside = False
-    while True:
-        header = file.read(8)
-        length, kind = int.from_bytes(header[:4], "big"), header[4:]
-        if inside and kind != b"IDAT":
-            break
-        data, stated = file.read(length), file.read(4)
-        if len(stated) < 4:
-            raise ValueError("image file is truncated")
-        actual = zlib.crc32(data, zlib.crc32(kind))
-        if kind[:1].isupper() and actual != int.from_bytes(stated, "big"):
-            raise ValueError(f"damaged: the checksum of its chunk {kind!r} is wrong")
-        inside = kind == b"IDAT"
-    file.seek(at)
-
-
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _opened(
     source: str | os.PathLike[str] | bytes | Image.Image,
-) -> contextlib.AbstractContextManager[Image.Image]:
+) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
-        return contextlib.nullcontext(source)  # whoever opened it closes it
-    stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-    with _quietly():
-        return Image.open(stream, formats=FORMATS)
+        yield source  # whoever opened it closes it
+        return
+    with _stream(source) as stream:
+        with quietly():
+            image = Image.open(stream, formats=FORMATS)
+        with image:
+            yield image
+
+
+def _stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    path = Path(source)
+    if not _may_be_read(path.stat().st_mode):
+        raise ImageError("a pipe, a socket or a device; save the picture in a file")
+    # Given a path, Pillow would map some files into memory, by other rules than it reads bytes by.
+    return path.open("rb")
+
+
+def _may_be_read(mode: int) -> bool:
+    # A pipe may wait for ever and a device may never end; to open a folder fails by itself.
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _require_whole(image: Image.Image) -> None:
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        require_sums(cast(IO[bytes], image.fp))
+    elif isinstance(image, JpegImagePlugin.JpegImageFile):
+        require_few_scans(cast(IO[bytes], image.fp))
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits of a sample of a grey picture that is deeper than 8."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 16
+    with quietly():  # tags are parsed when they are asked for
+        bits, photometric, form = map(image.tag_v2.get, _GREY_TAGS)
+    if image.mode == "L" and form == _SIGNED:
+        raise ImageError("signed samples of 8 bits, which Pillow takes for unsigned; convert them")
+    if image.mode.startswith("I") and photometric == _WHITE_IS_ZERO:
+        raise ImageError("16-bit grey whose 0 is white, which Pillow does not invert; invert it")
+    return 12 if bits == (12,) else 16
 
 
 def _load(image: Image.Image) -> None:
-    # Loading a TIFF checks its size and reads its tags once more.
-    with _quietly() if image.format == "TIFF" else contextlib.nullcontext():
+    if image.format == "TIFF":
+        _hush_libtiff()
+        with quietly():  # it checks the size and reads the tags once more
+            image.load()
+    else:
         image.load()
 
 
-def _upright(image: Image.Image) -> Image.Image:
+@functools.cache
+def _hush_libtiff() -> None:
+    """Keep libtiff from writing to standard error; Pillow raises what it finds wrong anyway."""
+    # Where Pillow's module holds libtiff within itself, the function may be out of reach.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
+def _orientation(image: Image.Image) -> object:
     try:
-        with _quietly():
-            orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        with quietly():
+            return image.getexif().get(_ORIENTATION_TAG)
     except Exception:  # a damaged EXIF block says nothing about the pixels
-        orientation = 1
-    transpose = _ORIENTATIONS.get(orientation)
-    return image if transpose is None else image.transpose(transpose)
-
-
-def _to_rgb(image: Image.Image, name: str) -> Pixels:
-    if image.mode.startswith("I"):  # I;16, I;16B, I;16L, and I for some 16-bit files
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ImageError(
-                f"{name}: samples run from {grey.min()} to {grey.max()}; "
-                f"grey pictures of 8 or 16 bits are read"
-            )
-        samples = (grey >> 8).astype(np.uint8)
-        samples[grey == image.info.get("transparency")] = 255  # a colour key, as PNG has it
-        return np.repeat(samples[:, :, np.newaxis], 3, axis=2)
-    if image.mode == "F":
-        raise ImageError(f"{name}: floating-point samples have no fixed range; convert to 8 bits")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
-        return _on_white(np.asarray(image.convert("RGBA")))
-    return np.asarray(image.convert("RGB"))
-
-
-def _on_white(rgba: npt.NDArray[np.uint8]) -> Pixels:
-    alpha = rgba[:, :, 3:].astype(np.uint16)
-    mixed = rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127  # at most 65,152
-    return (mixed // 255).astype(np.uint8)
+        return None
 
 
 def _checked_array(array: npt.NDArray[Any]) -> Pixels:

@@ -3,7 +3,9 @@
 A checkpoint carries its manifest in the safetensors header. Any other model file has a sidecar,
 ``<file>.json``, which holds the sha256 of the file and a checksum of its own values, so that a
 change to either is found; an ONNX file also carries a copy inside. Neither sum is a signature:
-whoever can write both files can make them agree.
+whoever can write both files can make them agree. So whatever the sums say, an ONNX file is looked
+through before any runtime opens it, see `lifeiqa.onnxfile`, and weights that lie in other files,
+which no sum covers, are refused.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from typing import Any, Literal, get_args
 from lifeiqa.config import Labels, ModelConfig, Precision, Preprocessing
 from lifeiqa.engine import EngineInfo
 from lifeiqa.errors import ArtifactError, ConfigError, require
-from lifeiqa.files import atomic_write, sha256_of
-from lifeiqa.runtimes import installed, load_openvino, openvino_from_onnx
+from lifeiqa.files import atomic_write, require_plain_name, sha256_of
+from lifeiqa.jsontext import parsed, read_text
+from lifeiqa.onnxfile import read_onnx
 
 METADATA_KEY = "lifeiqa"
 """Key of the JSON text in the metadata of a safetensors or ONNX file."""
@@ -29,6 +32,8 @@ FORMAT = 1
 
 CHECKSUM = "checksum"
 """Key of the checksum in a sidecar."""
+
+_MAX_BATCH, _MAX_OPSET = 65_536, 1_000
 
 Kind = Literal["checkpoint", "onnx", "engine"]
 
@@ -39,6 +44,9 @@ class Parent:
 
     file: str
     sha256: str
+
+    def __post_init__(self) -> None:
+        require_plain_name("file of a parent", self.file)  # it is looked for beside the child
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +70,11 @@ class Manifest:
         tools: versions of the packages that wrote the file.
         parity: one record for each link of the parity suite, see `lifeiqa.parity`.
         sha256: of the file; None inside the file itself.
+        verified: False where `read_manifest` was told to accept a file that its sums do not cover.
+            It is never written.
+
+    Raises:
+        ConfigError: the name is none for files, which are named after it.
     """
 
     name: str
@@ -79,10 +92,21 @@ class Manifest:
     tools: dict[str, str] = field(default_factory=dict)
     parity: tuple[dict[str, Any], ...] = ()
     sha256: str | None = None
+    verified: bool = True
+
+    def __post_init__(self) -> None:
+        require_plain_name("name", self.name)
+
+    @property
+    def title(self) -> str:
+        """The name as scores are labelled with it: ``NAME``, or ``NAME (not verified)``."""
+        return self.name if self.verified else f"{self.name} (not verified)"
 
     def to_json(self, *, indent: int | None = None) -> str:
         """JSON text in one stable order, with the format's version first."""
-        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=indent)
+        values = dataclasses.asdict(self)
+        del values["verified"]
+        return json.dumps({"format": FORMAT, **values}, indent=indent)
 
     @classmethod
     def from_json(cls, text: str, *, origin: str) -> Manifest:
@@ -91,7 +115,7 @@ class Manifest:
         Raises:
             ArtifactError: it is not such a text; the message names ``origin``.
         """
-        return cls._from_values(_parsed(text, origin), origin=origin)
+        return cls._from_values(parsed(text, origin), origin=origin)
 
     @classmethod
     def _from_values(cls, values: dict[str, Any], *, origin: str) -> Manifest:
@@ -102,11 +126,15 @@ class Manifest:
                 raise ValueError(f"kind is {values['kind']!r}")
             if values["precision"] not in get_args(Precision):
                 raise ValueError(f"precision is {values['precision']!r}")
-            if not isinstance(values.get("quantisation", {}), dict):
-                raise ValueError(f"quantisation is {values['quantisation']!r}")
-            batch = values.get("batch")
-            if batch is not None and not (isinstance(batch, int) and batch >= 1):
-                raise ValueError(f"batch is {batch!r}")
+            if "verified" in values:
+                raise ValueError("whether a file is verified is not for its manifest to say")
+            for name in ("training", "quantisation", "tools"):
+                if not isinstance(values.get(name, {}), dict):
+                    raise ValueError(f"{name} is {values[name]!r}")
+            for name, most in (("batch", _MAX_BATCH), ("opset", _MAX_OPSET)):
+                found = values.get(name)
+                if found is not None and not (type(found) is int and 1 <= found <= most):
+                    raise ValueError(f"{name} is {found!r}: 1 to {most} is expected")
             if (values["kind"] == "engine") != (values.get("engine") is not None):
                 raise ValueError(f"kind is {values['kind']!r}, engine {values.get('engine')!r}")
             if values.get("engine") is not None:
@@ -114,8 +142,13 @@ class Manifest:
             values["config"] = ModelConfig.from_dict(values["config"])
             values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
             values["labels"] = Labels.from_dict(values["labels"])
+            short, side = values["preprocessing"].short_side, values["config"].crop_size
+            if short is not None and short < side:
+                raise ValueError(f"short_side {short} is below the crop of {side} pixels")
             values["parents"] = tuple(Parent(**parent) for parent in values["parents"])
             values["parity"] = tuple(values["parity"])
+            if not all(isinstance(link, dict) for link in values["parity"]):
+                raise ValueError(f"parity is {values['parity']!r}: records are expected")
             return cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             cause = f"no {error}" if isinstance(error, KeyError) else error
@@ -156,99 +189,85 @@ def _checksum(values: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _parsed(text: str, origin: str) -> dict[str, Any]:
-    try:
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("it is no JSON object")
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{origin}: the manifest cannot be read: {error}") from error
-    return values
-
-
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
     """The manifest of a model file, checked against the file's sha256 where it states one.
+
+    An ONNX file is looked through as well, see `lifeiqa.onnxfile.read_onnx`.
+
+    Args:
+        path: of the model file.
+        verify: whether a sum that does not match is an error, and so are weights in other files of
+            the folder, which no sum covers. If not, `Manifest.verified` tells, and the sha256 is
+            that of the file as it is. A checkpoint has no sums.
 
     Raises:
         ArtifactError: the file or its manifest is missing, damaged, or they do not belong together.
+        ConfigError: an engine was to be read unverified.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: no such model file")
+    if not verify:
+        require_verifiable(path)
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     sidecar = sidecar_of(path)
-    if sidecar.is_file():
-        return _from_sidecar(path, sidecar)
+    manifest = _from_sidecar(path, sidecar, verify=verify) if sidecar.is_file() else None
     if path.suffix == ".onnx":
-        return _from_onnx(path)
-    raise ArtifactError(
-        f"{path}: there is no manifest {sidecar.name} beside it, and only .safetensors and .onnx "
-        f"files carry one inside"
-    )
-
-
-def describe(manifest: Manifest) -> str:
-    """A manifest as text for people."""
-    config, labels, feed = manifest.config, manifest.labels, manifest.preprocessing
-    scale = "own size" if feed.short_side is None else f"short side at most {feed.short_side}"
-    head = {
-        "moe": f"{config.top_k} of {config.experts} experts",
-        "ffn": "feed-forward head",
-        "none": "linear head",
-    }[config.head]
-    lines = {
-        "model": f"{manifest.name} ({manifest.kind}, {manifest.precision})",
-        "sha256": manifest.sha256,
-        "network": f"{config.variant}, {config.backbone_name}, {config.queries} queries of "
-        f"{config.dim}, depth {config.depth}, {head}",
-        "input": f"uint8 ({manifest.batch or 'batch'}, {config.crop_size}, {config.crop_size}, 3)",
-        "engine": manifest.engine and _describe_engine(manifest.engine),
-        "pictures": f"{scale}, {feed.resample}, crops {feed.crops}",
-        "score": f"{labels.low:g}..{labels.high:g}, {labels.direction} is better; {labels.dataset}",
-        "int8": manifest.quantisation and _describe_quantisation(manifest.quantisation),
-        "opset": manifest.opset,
-        "tools": ", ".join(f"{name} {version}" for name, version in manifest.tools.items()),
-    }
-    text = [f"{name:9} {value}" for name, value in lines.items() if value]
-    text += [f"{'parent':9} {parent.file} {parent.sha256}" for parent in manifest.parents]
-    for link in manifest.parity:
-        text.append(
-            f"{'parity':9} {link['name']}: drift {link['max_drift']}, SROCC {link['srocc']}"
-        )
-    return "\n".join(text)
-
-
-def _describe_engine(engine: EngineInfo) -> str:
-    batches = ", ".join(map(str, engine.profiles))
-    types = ", ".join(f"{count} {name}" for name, count in engine.arithmetic.items())
-    built = f"{engine.flavour} {engine.version}, {engine.target}, batch {batches}; tensors: {types}"
-    return built + (f"; built on {engine.gpu}, driver {engine.driver}" if engine.gpu else "")
-
-
-def _describe_quantisation(found: dict[str, Any]) -> str:
-    kept, calibrated = found.get("kept", ()), found.get("calibration", {})
-    return (
-        f"{found.get('layers')} layers, {len(kept) or 'none'} kept in FP32; calibrated on "
-        f"{calibrated.get('crops')} crops of {calibrated.get('pictures')} pictures"
-    )
-
-
-def _from_sidecar(path: Path, sidecar: Path) -> Manifest:
-    values = _parsed(_read_text(sidecar), str(sidecar))
-    stated = values.pop(CHECKSUM, None)
-    if stated != _checksum(values):
+        return _self_contained(path, manifest, verify=verify)
+    if manifest is None:
         raise ArtifactError(
-            f"{sidecar}: its checksum is {stated}, its values give {_checksum(values)}. It was "
+            f"{path}: there is no manifest {sidecar.name} beside it, and only .safetensors and "
+            f".onnx files carry one inside"
+        )
+    return manifest
+
+
+def require_verifiable(path: Path) -> None:
+    """Refuse to leave an engine unverified.
+
+    Raises:
+        ConfigError: the file is an engine.
+    """
+    if path.suffix == ".engine":
+        raise ConfigError(
+            f"{path}: an engine is code that runs, so it is never opened unverified. "
+            f"Leave out --no-verify, or verify=False"
+        )
+
+
+def _from_sidecar(path: Path, sidecar: Path, *, verify: bool) -> Manifest:
+    values = parsed(read_text(sidecar), str(sidecar))
+    stated, expected = values.pop(CHECKSUM, None), _checksum(values)
+    if verify and stated != expected:
+        raise ArtifactError(
+            f"{sidecar}: its checksum is {stated}, its values give {expected}. It was "
             f"changed, or written before manifests had one: export or build {path.name} again"
         )
     manifest = Manifest._from_values(values, origin=str(sidecar))
     actual = sha256_of(path)
-    if manifest.sha256 != actual:
+    if verify and manifest.sha256 != actual:
         raise ArtifactError(
             f"{path}: its sha256 is {actual}, the manifest {sidecar.name} says "
             f"{manifest.sha256}. One of the two was replaced: export again with lifeiqa-export"
         )
-    return manifest
+    verified = stated == expected and manifest.sha256 == actual
+    return dataclasses.replace(manifest, sha256=actual, verified=verified)
+
+
+def _self_contained(path: Path, manifest: Manifest | None, *, verify: bool) -> Manifest:
+    """The manifest of an ONNX file that may be opened; None stands for the one inside."""
+    file = read_onnx(path)
+    if manifest is None:
+        manifest = _embedded(file.metadata, path)
+    if not file.external:
+        return manifest
+    if verify:
+        raise ArtifactError(
+            f"{path}: weights of it lie in {', '.join(file.external)}, where a change would go "
+            f"unseen: the sha256 of its manifest covers {path.name} alone. Export it again with "
+            f"lifeiqa-export, which writes one file, or leave it unverified: --no-verify"
+        )
+    return dataclasses.replace(manifest, verified=False)
 
 
 def _from_safetensors(path: Path) -> Manifest:
@@ -261,29 +280,6 @@ def _from_safetensors(path: Path) -> Manifest:
     return _embedded(metadata, path)
 
 
-def _from_onnx(path: Path) -> Manifest:
-    if installed("openvino") and not installed("onnxruntime"):
-        return _embedded(_metadata_by_openvino(path), path)
-    runtime = require("onnxruntime", extra="cpu", purpose=f"reading {path.name} without a sidecar")
-    try:
-        session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of a private module
-        raise ArtifactError(f"{path}: not an ONNX model that can be loaded: {error}") from error
-    return _embedded(session.get_modelmeta().custom_metadata_map, path)
-
-
-def _metadata_by_openvino(path: Path) -> dict[str, str]:
-    ov: Any = load_openvino(f"reading {path.name} without a sidecar")
-    try:
-        model = openvino_from_onnx(ov, path)
-    except Exception as error:  # some of OpenVINO's classes are of a private module
-        raise ArtifactError(f"{path}: not an ONNX model that can be loaded: {error}") from error
-    where = ["framework", METADATA_KEY]
-    if not model.has_rt_info(where):
-        return {}
-    return {METADATA_KEY: model.get_rt_info(where).astype(str)}
-
-
 def _embedded(metadata: dict[str, str], path: Path) -> Manifest:
     if METADATA_KEY not in metadata:
         raise ArtifactError(
@@ -292,10 +288,3 @@ def _embedded(metadata: dict[str, str], path: Path) -> Manifest:
         )
     manifest = Manifest.from_json(metadata[METADATA_KEY], origin=str(path))
     return dataclasses.replace(manifest, sha256=sha256_of(path))
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: the manifest cannot be read: {error}") from error

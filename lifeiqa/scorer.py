@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifeiqa.crops import crops_from_pixels, with_plan
-from lifeiqa.errors import ArtifactError, ImageError
-from lifeiqa.image import MAX_PIXELS, ImageSource, Pixels, decode, describe
+from lifeiqa.crops import with_plan
+from lifeiqa.cutting import cut
+from lifeiqa.errors import ArtifactError
+from lifeiqa.image import MAX_PIXELS, ImageSource, Pixels
 from lifeiqa.manifest import Manifest
 from lifeiqa.session import Closing, Scores, Session
 from lifeiqa.sessions import open_session
@@ -33,6 +34,15 @@ class Score:
     std: float
     crops: tuple[float, ...]
 
+    @classmethod
+    def of(cls, scores: Scores) -> Score:
+        """Pool the scores ``(N,)`` of a picture's crops."""
+        return cls(
+            float(scores.mean(dtype=np.float64)),
+            float(scores.std(dtype=np.float64)),
+            tuple(scores.tolist()),
+        )
+
 
 class Scorer(Closing):
     """Decodes a picture, cuts it as the model wants it, and scores it.
@@ -42,6 +52,7 @@ class Scorer(Closing):
         crops: a crop plan in place of the model's own, see `lifeiqa.crops.CropPlan`.
         provider: see `lifeiqa.open_session`.
         threads: see `lifeiqa.open_session`.
+        verify: see `lifeiqa.open_session`; rows name the model by ``manifest.title``.
         max_pixels: the largest picture that is decoded.
 
     Raises:
@@ -56,6 +67,7 @@ class Scorer(Closing):
         provider: str | None = None,
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        verify: bool = True,
     ) -> None:
         if model is None:
             model = bundled()
@@ -65,7 +77,7 @@ class Scorer(Closing):
                     f"install lifeiqa again, or name a model file"
                 )
         if isinstance(model, str | os.PathLike):
-            model = open_session(model, provider=provider, threads=threads)
+            model = open_session(model, provider=provider, threads=threads, verify=verify)
         self.session = model
         self.preprocessing = with_plan(model.manifest.preprocessing, crops)
         self.max_pixels = max_pixels
@@ -84,20 +96,12 @@ class Scorer(Closing):
         Raises:
             ImageError: it cannot be decoded or cropped; the message names it and the cause.
         """
-        scores = self.score_crops(self.crops(image))
-        return Score(
-            float(scores.mean(dtype=np.float64)),
-            float(scores.std(dtype=np.float64)),
-            tuple(scores.tolist()),
-        )
+        return Score.of(self.score_crops(self.crops(image)))
 
     def crops(self, image: ImageSource) -> Pixels:
         """The crops that `score` looks at, uint8 ``(N, S, S, 3)``."""
-        pixels = decode(image, max_pixels=self.max_pixels)
-        try:
-            return crops_from_pixels(pixels, self.preprocessing, self.manifest.config.crop_size)
-        except ImageError as error:
-            raise ImageError(f"{describe(image)}: {error}") from error
+        size = self.manifest.config.crop_size
+        return cut(image, self.preprocessing, size, max_pixels=self.max_pixels).crops
 
     def score_crops(self, crops: Pixels) -> Scores:
         """Scores ``(N,)`` of crops that were cut already, at most 32 in one run."""

@@ -38,3 +38,11 @@ def png(width, height, depth, colour, rows, *chunks):
         for name, data in parts
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def jpeg_of_scans(image, scans):
+    """A progressive JPEG whose last scan is repeated until there are so many."""
+    whole = encoded(image, "JPEG", progressive=True)
+    starts = [place for place in range(len(whole)) if whole[place : place + 2] == b"\xff\xda"]
+    last, end = whole[starts[-1] : -2], whole[-2:]
+    return whole[:-2] + last * (scans - len(starts)) + end

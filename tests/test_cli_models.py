@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 import tiny
 from lifeiqa.cli import main
+from lifeiqa.files import sha256_of
 from lifeiqa.manifest import Manifest, read_manifest, sidecar_of
 
 
@@ -54,6 +55,28 @@ def test_inspect_refuses_a_file_that_was_replaced(model):
 
     assert result.stderr.startswith(f"ArtifactError: {model}: its sha256 is")
     assert result.stdout == ""
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_inspect_says_of_a_file_that_was_replaced_that_it_is_not_verified(model, flags):
+    assert "verified" not in lifeiqa("inspect", model, "--no-verify", *flags).stdout
+    model.write_bytes(tiny.model(gain=2).SerializeToString())
+
+    result = lifeiqa("inspect", model, "--no-verify", *flags)
+
+    assert ('"verified": false' if flags else "tiny (onnx, fp32), not verified") in result.stdout
+    assert sha256_of(model) in result.stdout
+    assert result.exit_code == 0
+
+
+def test_inspect_leaves_no_engine_unverified(tmp_path):
+    path = tmp_path / "tiny.engine"
+    path.write_bytes(b"plan")
+
+    result = lifeiqa("inspect", path, "--no-verify")
+
+    assert "an engine is code that runs" in result.stderr
     assert result.exit_code == 2
 
 

@@ -82,6 +82,26 @@ def test_counts_are_whole_numbers_of_at_least_one(name, value):
     assert "at least 1" in message
 
 
+@pytest.mark.parametrize("name", COUNTS + OPTIONAL_COUNTS + FROM_ZERO)
+def test_no_count_is_beyond_what_memory_holds(name):
+    most = 2048 if name == "crop_size" else 65_536
+
+    for value in (most + 1, 10**9, 10**400):
+        assert f"{name} is {value}: " in refusal(ModelConfig, **{name: value})
+
+
+def test_the_largest_crop_is_one_that_can_be_cut():
+    assert ModelConfig(crop_size=2048).crop_size == 2048
+
+
+@pytest.mark.parametrize(
+    "name", ["hf-hub:a/b", "local-dir:/tmp", "../x", "a/b", r"a\b", "a b", "a\n", 5, None, ["x"]]
+)
+def test_a_backbone_is_the_name_of_a_network_and_fetches_nothing(name):
+    with pytest.raises(ConfigError):
+        ModelConfig.from_dict({"backbone": name})
+
+
 @pytest.mark.parametrize("name", FROM_ZERO)
 @pytest.mark.parametrize("value", [-1, False, 1.0, "1"])
 def test_stages_and_depth_are_whole_numbers_from_zero(name, value):
@@ -136,7 +156,31 @@ def test_a_deviation_that_is_not_positive_is_refused(deviation):
     )
 
 
-@pytest.mark.parametrize("value", [0, -384, 384.0, True, "384"])
+@pytest.mark.parametrize("value", [-0.01, 1.01, 127.5])
+def test_a_mean_is_in_units_of_one(value):
+    assert f"mean is (0.5, 0.5, {value})" in refusal(
+        Preprocessing, std=FEED["std"], mean=(0.5, 0.5, value)
+    )
+
+
+@pytest.mark.parametrize("value", [9e-4, 1e-300, 1001, 1e300])
+def test_a_deviation_that_half_precision_cannot_divide_by_is_refused(value):
+    assert f"std is (0.5, 0.5, {float(value)})" in refusal(
+        Preprocessing, mean=FEED["mean"], std=(0.5, 0.5, value)
+    )
+
+
+def test_channels_may_be_left_as_they_are():
+    assert Preprocessing(mean=(0, 0, 0), std=(1, 1, 1)).std == (1.0, 1.0, 1.0)
+    assert Preprocessing(mean=(0, 1, 0), std=(1 / 255, 1e-3, 1e3)).mean == (0.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("value", [5, None, ["five"]])
+def test_a_crop_plan_is_text(value):
+    assert f"crops is {value!r}: text is expected" in refusal(Preprocessing, **FEED, crops=value)
+
+
+@pytest.mark.parametrize("value", [0, -384, 384.0, True, "384", 10**9])
 def test_a_working_scale_is_a_whole_number_of_pixels(value):
     assert f"short_side is {value!r}" in refusal(Preprocessing, **FEED, short_side=value)
 
@@ -150,6 +194,29 @@ def test_a_label_range_goes_up_and_is_finite(ends):
     low, high = ends
 
     assert f"{low}..{high}" in refusal(Labels, dataset="x", low=low, high=high)
+
+
+@pytest.mark.parametrize("ends", [(-1e308, 1e308), (0, 1e7), (-1e7, 0), (0, 1e-7), (1, 1 + 1e-9)])
+def test_a_label_range_is_one_that_scores_can_tell_apart(ends):
+    low, high = ends
+
+    assert f"label range {low}..{high}: ends of at most 1e+06" in refusal(
+        Labels, dataset="x", low=low, high=high
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Labels, {**RANGE, "high": 10**400}),
+        (Labels, {**RANGE, "dataset": 3}),
+        (Labels, {**RANGE, "normalised": "no"}),
+        (Preprocessing, {**FEED, "mean": [10**400, 0, 0]}),
+    ],
+)
+def test_no_value_of_a_file_escapes_as_another_error(kind, values):
+    with pytest.raises(ConfigError):
+        kind.from_dict(values)
 
 
 def test_an_unknown_direction_is_refused():

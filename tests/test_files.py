@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lifeiqa.files import atomic_write, sha256_of
+from lifeiqa.files import atomic_folder, atomic_write, sha256_of
 
 KILLED_HALF_WAY = """
 import os, signal, sys
@@ -97,6 +97,49 @@ def test_permissions_follow_the_umask(mask, mode, tmp_path, umask):
         temporary.write_bytes(b"new")
     assert path.stat().st_mode & 0o777 == mode
     assert umask(0) == mask, "the umask of the process was changed"
+
+
+def test_a_folder_appears_with_everything_in_it(tmp_path):
+    path = tmp_path / "models" / "tiny"
+    with atomic_folder(path) as temporary:
+        (temporary / "model.onnx").write_text("new")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+    assert (path / "model.onnx").read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_folder_whose_block_raises_is_not_there(error, tmp_path):
+    def write_half():
+        with atomic_folder(tmp_path / "tiny") as temporary:
+            (temporary / "model.onnx").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["file", "folder"])
+def test_a_folder_takes_the_place_of_nothing(there, tmp_path):
+    path = tmp_path / "tiny"
+    kept = path if there == "file" else path / "mine"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("mine")
+    with pytest.raises(OSError), atomic_folder(path) as temporary:
+        (temporary / "model.onnx").write_text("new")
+    assert kept.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o755), (0o027, 0o750), (0o077, 0o700)])
+def test_permissions_of_a_folder_follow_the_umask(mask, mode, tmp_path, umask):
+    umask(mask)
+    path = tmp_path / "tiny"
+    with atomic_folder(path):
+        pass
+    assert path.stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.parametrize(

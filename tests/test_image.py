@@ -92,6 +92,38 @@ def test_colour_of_16_bits_keeps_its_high_byte():
     assert decoded.ravel().tolist() == [0, 0, 0x12, 0x80, 0xFF, 0xFF]
 
 
+def grey_tiff(bits, photometric, rows, form=1):
+    """A TIFF of one row of two samples, without compression."""
+    tags = {256: 2, 257: 1, 258: bits, 259: 1, 262: photometric, 273: 0, 277: 1, 278: 1}
+    tags |= {273: 8 + 2 + 12 * 10 + 4, 279: len(rows), 339: form}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + rows
+
+
+def test_grey_of_12_bits_keeps_its_highest_8():
+    decoded = decode(grey_tiff(12, 1, bytes([0x12, 0x3F, 0xED])))  # samples 0x123 and 0xFED
+    assert decoded[0].tolist() == [[0x12] * 3, [0xFE] * 3]
+
+
+def test_signed_grey_of_8_bits_is_refused_for_pillow_takes_it_for_unsigned():
+    with pytest.raises(ImageError, match="signed samples"):
+        decode(grey_tiff(8, 1, bytes(2), form=2))
+
+
+def test_signed_grey_of_more_bits_is_read_where_it_is_not_negative():
+    assert decode(grey_tiff(16, 1, struct.pack("<hh", 0x1234, 0), form=2))[0, 0, 0] == 0x12
+    with pytest.raises(ImageError, match="from -1 to 4660"):
+        decode(grey_tiff(16, 1, struct.pack("<hh", 0x1234, -1), form=2))
+
+
+def test_deep_grey_whose_0_is_white_is_refused_for_pillow_does_not_invert_it():
+    rows = struct.pack("<HH", 0x1200, 0xFE00)
+    assert decode(grey_tiff(16, 1, rows))[0, :, 0].tolist() == [0x12, 0xFE]
+    with pytest.raises(ImageError, match="0 is white"):
+        decode(grey_tiff(16, 0, rows))
+    assert decode(grey_tiff(8, 0, b"\x12\xfe"))[0, :, 0].tolist() == [0xED, 0x01]
+
+
 @pytest.mark.parametrize("sample", [-1, 65536])
 def test_grey_beyond_16_bits_is_refused_with_its_range(sample):
     image = Image.fromarray(np.array([[7, sample]], np.int32))

@@ -1,16 +1,15 @@
 import dataclasses
 import json
+import math
 import sys
 
 import pytest
 
 import tiny
-from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ArtifactError, MissingDependencyError
 from lifeiqa.files import sha256_of
 from lifeiqa.manifest import (
     Manifest,
-    describe,
     read_manifest,
     sidecar_of,
 )
@@ -39,6 +38,13 @@ def test_a_manifest_survives_json(manifest, indent):
     assert Manifest.from_json(manifest.to_json(indent=indent), origin="here") == manifest
 
 
+def test_whether_a_file_was_verified_is_never_written():
+    unverified = dataclasses.replace(FULL, verified=False)
+
+    assert unverified.to_json() == FULL.to_json()
+    assert (FULL.title, unverified.title) == ("tiny", "tiny (not verified)")
+
+
 def test_the_version_of_the_format_comes_first():
     assert FULL.to_json().startswith('{"format": 1, ')
 
@@ -61,6 +67,23 @@ def test_text_that_is_no_manifest_is_refused(text):
         ({"precision": "int4"}, "precision is 'int4'"),
         ({"batch": 0}, "batch is 0"),
         ({"batch": "4"}, "batch is '4'"),
+        ({"batch": True}, "batch is True"),
+        ({"batch": 10**9}, "batch is 1000000000: 1 to 65536"),
+        ({"opset": 0}, "opset is 0"),
+        ({"opset": "20"}, "opset is '20'"),
+        ({"verified": True}, "not for its manifest to say"),
+        ({"training": [1]}, "training is [1]"),
+        ({"tools": "x"}, "tools is 'x'"),
+        ({"parity": [1]}, "parity is (1,)"),
+        ({"name": "../../etc/x"}, "name is '../../etc/x'"),
+        ({"name": r"a\b"}, "without / and"),
+        ({"name": ".."}, "name is '..'"),
+        ({"name": "a\nb"}, "name is 'a\\nb'"),
+        ({"name": "\x1b[2J"}, "printable characters"),
+        ({"name": ""}, "name is ''"),
+        ({"name": "x" * 201}, "1 to 200"),
+        ({"name": 5}, "name is 5"),
+        ({"parents": [{"file": "../x.onnx", "sha256": "ab"}]}, "file of a parent is '../x.onnx'"),
         ({"colour": "sRGB"}, "colour"),
         ({"kind": None}, "no 'kind'"),
         ({"precision": None}, "no 'precision'"),
@@ -80,6 +103,11 @@ def test_text_that_is_no_manifest_is_refused(text):
         (changed("preprocessing", std=[0, 1, 1]), "std is (0.0, 1.0, 1.0)"),
         (changed("preprocessing", gamma=2.2), "Preprocessing has no gamma"),
         (changed("labels", low=9), "9..5"),
+        (changed("labels", low=math.nan), "label range nan..5"),
+        (changed("labels", high=10**400), "Labels cannot be read"),
+        (changed("config", crop_size=10**9), "crop_size is 1000000000"),
+        (changed("preprocessing", short_side=200), "short_side 200 is below the crop of 224"),
+        (changed("preprocessing", mean=[0, 0, 10**400]), "Preprocessing cannot be read"),
         (changed("labels", unit="JND"), "Labels has no unit"),
     ],
 )
@@ -168,60 +196,3 @@ def test_reading_a_checkpoint_without_its_package_names_the_extra(tmp_path, monk
 
     with pytest.raises(MissingDependencyError, match=r"lifeiqa\[export\]"):
         read_manifest(path)
-
-
-@pytest.mark.parametrize(
-    "fact",
-    [
-        "tiny (onnx, fp16)",
-        "cd" * 32,
-        "official, tf_efficientnet_lite0",
-        "3 of 8 experts",
-        "uint8 (4, 224, 224, 3)",
-        "short side at most 384",
-        "crops grid:3",
-        "1..5, lower is better; KADID-10k",
-        "onnx 1.21.0",
-        f"tiny.safetensors {'ab' * 32}",
-        "ONNX FP32 -> FP16: drift 0.0012, SROCC 0.99991",
-    ],
-)
-def test_a_description_says_what_a_user_needs(fact):
-    assert fact in describe(FULL)
-
-
-@pytest.mark.parametrize(
-    "fact",
-    [
-        "tiny-é (engine, fp16)",
-        "uint8 (batch, 224, 224, 3)",
-        "tensorrt 11.2.0.5, sm89, batch 1, 1:8:32; tensors: 9 float16, 2 float32; "
-        "built on NVIDIA L4, driver 580.65.06",
-        f"tiny.fp16.onnx {'ef' * 32}",
-        f"tiny.safetensors {'ab' * 32}",
-    ],
-)
-def test_a_description_says_what_an_engine_was_built_for(fact):
-    assert fact in describe(ENGINE)
-
-
-def test_a_description_names_no_gpu_where_an_engine_was_built_without_one():
-    engine = dataclasses.replace(ENGINE.engine, gpu=None, driver=None)
-
-    assert "built on" not in describe(dataclasses.replace(ENGINE, engine=engine))
-
-
-def test_a_description_leaves_out_what_is_not_known():
-    text = describe(dataclasses.replace(FULL, batch=None, opset=None, sha256=None, tools={}))
-
-    assert "uint8 (batch, 224, 224, 3)" in text
-    assert "None" not in text
-    assert not any(line.startswith(("opset", "sha256", "tools")) for line in text.splitlines())
-
-
-@pytest.mark.parametrize(("head", "words"), [("ffn", "feed-forward head"), ("none", "linear head")])
-def test_a_description_names_a_head_without_experts(head, words):
-    text = describe(dataclasses.replace(FULL, config=ModelConfig(head=head)))
-
-    assert words in text
-    assert "experts" not in text

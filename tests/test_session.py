@@ -197,7 +197,7 @@ def test_garbage_is_refused_even_with_a_manifest_that_fits(tmp_path, content, op
     path.write_bytes(content)
     tiny.write_sidecar(path)
 
-    with pytest.raises(ArtifactError, match=r"tiny\.onnx: (ONNX Runtime|OpenVINO) cannot load it"):
+    with pytest.raises(ArtifactError, match=r"tiny\.onnx: not an ONNX model that can be used: "):
         opened(path)
     assert capfd.readouterr() == ("", "")
 

@@ -2,20 +2,27 @@
 
 import dataclasses
 import json
+import os
 
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper
 
+import strangers
 import tiny
-from lifeiqa.errors import ArtifactError
+from lifeiqa.errors import ArtifactError, ConfigError
 from lifeiqa.files import sha256_of
 from lifeiqa.manifest import (
     CHECKSUM,
+    METADATA_KEY,
     read_manifest,
     sidecar_of,
     sidecar_text,
 )
+from lifeiqa.scorer import Scorer
+from lifeiqa.sessions import open_session
 from manifests import ENGINE
 
 
@@ -146,9 +153,93 @@ def test_a_sidecar_that_states_no_sum_is_refused(tmp_path):
     assert "tiny.onnx.json says None" in refusal(read_manifest, path)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"format": 7}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"format": 7}', b"[" * 100_000])
 def test_a_damaged_sidecar_is_refused_by_its_own_name(tmp_path, damage):
     path = tiny.write_model(tmp_path / "tiny.onnx")
     sidecar_of(path).write_bytes(damage)
 
     assert refusal(read_manifest, path).startswith(f"{sidecar_of(path)}: ")
+
+
+def test_a_sidecar_is_not_read_further_than_a_manifest_goes(tmp_path):
+    path = tiny.write_model(tmp_path / "tiny.onnx")
+    os.truncate(sidecar_of(path), 1 << 40)  # a hole of a terabyte
+
+    for verify in (True, False):
+        message = refusal(read_manifest, path, verify=verify)
+        assert message == (
+            f"{sidecar_of(path)}: the manifest cannot be read: it is larger than 16777216 bytes"
+        )
+
+
+def test_a_file_that_matches_is_verified_whether_it_must_or_not(tmp_path):
+    path = tiny.write_model(tmp_path / "tiny.onnx")
+
+    assert read_manifest(path).verified
+    assert read_manifest(path, verify=False) == read_manifest(path)
+
+
+def test_another_file_under_a_sidecar_can_be_read_unverified(tmp_path):
+    path = tiny.write_model(tmp_path / "tiny.onnx")
+    onnx.save(tiny.model(gain=2), path)
+
+    found = read_manifest(path, verify=False)
+
+    assert (found.verified, found.sha256) == (False, sha256_of(path))
+    assert found == tiny.manifest(sha256=sha256_of(path), verified=False)
+
+
+@pytest.mark.parametrize("stated", [None, "ab" * 32, 3])
+def test_a_changed_sidecar_can_be_read_unverified(tmp_path, stated):
+    path = tiny.write_model(tmp_path / "tiny.onnx")
+    values = json.loads(sidecar_of(path).read_text())
+    sidecar_of(path).write_text(json.dumps({**values, "name": "renamed", CHECKSUM: stated}))
+
+    found = read_manifest(path, verify=False)
+
+    assert (found.name, found.verified) == ("renamed", False)
+    assert refusal(read_manifest, path).startswith(f"{sidecar_of(path)}: its checksum is {stated}")
+
+
+def test_no_sidecar_calls_itself_verified(tmp_path):
+    path = tiny.write_model(tmp_path / "tiny.onnx")
+    values = json.loads(sidecar_of(path).read_text())
+    sidecar_of(path).write_text(json.dumps({**values, "verified": True}))
+
+    assert "not for its manifest to say" in refusal(read_manifest, path, verify=False)
+
+
+def test_an_engine_is_never_left_unverified(tmp_path):
+    path, _ = written(tmp_path)
+
+    for read in (read_manifest, open_session):
+        with pytest.raises(ConfigError, match="an engine is code that runs, so it is never"):
+            read(path, verify=False)
+
+
+@pytest.mark.parametrize("embed", [True, False])
+def test_weights_that_no_sum_covers_are_refused_unless_that_is_wanted(tmp_path, embed):
+    proto = strangers.outside(tiny.model(), "weights.bin", offset=0, length=4)
+    helper.set_model_props(proto, {METADATA_KEY: tiny.manifest().to_json()})
+    path = tmp_path / "tiny.onnx"
+    onnx.save_model(proto, path)
+    (tmp_path / "weights.bin").write_bytes(strangers.GAIN)
+    if not embed:
+        tiny.write_sidecar(path)
+
+    message = refusal(read_manifest, path)
+
+    assert f"{path}: weights of it lie in weights.bin, where a change would go unseen" in message
+    assert "--no-verify" in message
+    assert not read_manifest(path, verify=False).verified
+
+
+def test_a_scorer_may_open_what_is_not_verified_and_tells(tmp_path):
+    path = tiny.write_model(tmp_path / "tiny.onnx")
+    onnx.save(tiny.model(gain=0.5), path)
+    picture = tiny.write_picture(tmp_path / "grey.png", 100)
+
+    with Scorer(path, verify=False) as scorer:
+        assert scorer.score(picture).value == pytest.approx(50)
+        assert scorer.manifest.title == "tiny (not verified)"
+    assert "its sha256 is" in refusal(Scorer, path)

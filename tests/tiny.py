@@ -30,7 +30,7 @@ def manifest(**changes: Any) -> Manifest:
     return Manifest(**{**values, **changes})
 
 
-def model(*, gain: float = 1.0, batch: int | None = None) -> onnx.ModelProto:
+def model(*, gain: float = 1.0, batch: int | None = None, side: int = SIZE) -> onnx.ModelProto:
     """uint8 (batch, S, S, 3) -> float32 (batch,): ``gain`` times the mean of each crop."""
     size = batch or "batch"
     graph = helper.make_graph(
@@ -40,7 +40,7 @@ def model(*, gain: float = 1.0, batch: int | None = None) -> onnx.ModelProto:
             helper.make_node("Mul", ["mean", "gain"], ["score"]),
         ],
         "tiny",
-        [helper.make_tensor_value_info("crops", TensorProto.UINT8, [size, SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("crops", TensorProto.UINT8, [size, side, side, 3])],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, [size])],
         [helper.make_tensor("gain", TensorProto.FLOAT, [], [gain])],
     )
@@ -50,7 +50,7 @@ def model(*, gain: float = 1.0, batch: int | None = None) -> onnx.ModelProto:
 def write_model(path: Path, *, gain: float = 1.0, embed: bool = False, **changes: Any) -> Path:
     """Write the model with its manifest: in a sidecar, or with ``embed`` inside the file alone."""
     described = manifest(**changes)
-    proto = model(gain=gain, batch=described.batch)
+    proto = model(gain=gain, batch=described.batch, side=described.config.crop_size)
     if embed:
         helper.set_model_props(proto, {METADATA_KEY: described.to_json()})
     onnx.save(proto, path)

@@ -11,6 +11,7 @@ from typing import Any
 from lifeiqa.engine import Tensor
 from lifeiqa.errors import ArtifactError, EngineBuildError
 from lifeiqa.flavours import Flavour, flavour_named
+from lifeiqa.onnxfile import require_one_file
 from lifeiqa.session import INPUT, OUTPUT
 from lifeiqa.sessions.driver import cuda_device
 from lifeiqa.sessions.logger import ErrorLog
@@ -90,7 +91,7 @@ def check_onnx(path: Path, *, flavour: str) -> Support:
     Raises:
         MissingDependencyError: that TensorRT is not installed.
         DeviceError: it needs a GPU, and there is none.
-        ArtifactError: the file is missing.
+        ArtifactError: the file is missing or damaged, or weights of it lie in other files.
     """
     chosen = flavour_named(flavour)
     model = _read(path)
@@ -124,11 +125,12 @@ class Network:
 
     Args:
         trt: the module of a TensorRT.
-        path: the ONNX file. Weights outside it are not read.
+        path: the ONNX file.
 
     Raises:
         EngineBuildError: the parser refuses the graph.
-        ArtifactError: the file is missing, or its graph does not take crops and give scores.
+        ArtifactError: the file is missing or damaged, weights of it lie in other files, or its
+            graph does not take crops and give scores.
     """
 
     def __init__(self, trt: Any, path: Path) -> None:
@@ -195,6 +197,7 @@ def _refusals(parser: Any) -> tuple[Refusal, ...]:
 def _read(path: Path) -> bytes:
     if not path.is_file():
         raise ArtifactError(f"{path}: no such ONNX file")
+    require_one_file(path)
     return path.read_bytes()
 
 

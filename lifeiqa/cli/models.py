@@ -16,19 +16,25 @@ from lifeiqa.errors import require_all
 
 @click.command()
 @click.argument("file")
+@click.option(
+    "--no-verify", is_flag=True, help="Tolerate sums that do not match, and say so. No engine."
+)
 @options.as_json
 @guarded
-def inspect(file: str, as_json: bool) -> None:
+def inspect(file: str, no_verify: bool, as_json: bool) -> None:
     """Print the manifest of FILE, a model file or a bundled name, after checking its sha256.
 
     The last line is no part of it: what runs the file on this machine when no --provider is given.
     """
-    from lifeiqa.manifest import describe, read_manifest
+    from lifeiqa.description import describe
+    from lifeiqa.manifest import read_manifest
     from lifeiqa.sessions.choice import runs_with
 
-    manifest = read_manifest(model_file(file, ".fp32.onnx"))
+    manifest = read_manifest(model_file(file, ".fp32.onnx"), verify=not no_verify)
     if as_json:
-        click.echo(manifest.to_json(indent=2))
+        values = json.loads(manifest.to_json())
+        said = {} if manifest.verified else {"verified": False}
+        click.echo(json.dumps({**values, **said}, indent=2))
     else:
         click.echo(f"{describe(manifest)}\n{'runs with':9} {runs_with(manifest)}")
 

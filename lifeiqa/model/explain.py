@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lifeiqa.config import Preprocessing
-from lifeiqa.crops import CropPlan, at_working_scale, cut, with_plan
+from lifeiqa.crops import CropPlan, at_working_scale, crops_at, with_plan
 from lifeiqa.errors import ConfigError
 from lifeiqa.image import ImageSource, Pixels, decode
 from lifeiqa.model.checkpoint import load_checkpoint
@@ -132,7 +132,7 @@ def explain(model: ScoringModel, pixels: Pixels, preprocessing: Preprocessing) -
     picture = at_working_scale(pixels, preprocessing, size)
     height, width = picture.shape[:2]
     windows = CropPlan.parse(preprocessing.crops).windows(height, width, size)
-    crops = cut(picture, windows, size)
+    crops = crops_at(windows, picture, size)
     if not _attentions(model) and network.head.router is None:
         raise ConfigError(
             "the network has neither cross-attention nor experts, so there is nothing to explain: "

@@ -8,12 +8,17 @@ from typing import get_args
 
 from lifeiqa.config import Provider, require_choice
 from lifeiqa.errors import ArtifactError, ConfigError, require_all
+from lifeiqa.manifest import require_verifiable
 from lifeiqa.session import Session
 from lifeiqa.sessions.choice import preferred_provider
 
 
 def open_session(
-    path: str | os.PathLike[str], *, provider: str | None = None, threads: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    provider: str | None = None,
+    threads: int | None = None,
+    verify: bool = True,
 ) -> Session:
     """Open a model file with the runtime that fits it; the file's manifest is checked first.
 
@@ -24,13 +29,16 @@ def open_session(
             where the runtime and the driver have it, else for an ONNX model OpenVINO where it is
             installed, else the CPU. Whichever it is runs, or it is an error.
         threads: CPU threads for one run; None leaves it to the runtime.
+        verify: whether an ONNX model that its manifest's sums do not cover is refused; if not,
+            ``session.manifest.verified`` tells. See `lifeiqa.manifest.read_manifest`.
 
     Raises:
-        ArtifactError: the file is missing, damaged, or no model file.
+        ArtifactError: the file is missing, damaged, no model file, or not what its manifest says.
         EngineMismatchError: an engine was built for another TensorRT or another chip.
         MissingDependencyError: its runtime is not installed; the message names the extra.
         DeviceError: an engine, or who asked for CUDA, finds no driver or device, or CUDA failed.
-        ConfigError: the provider is unknown, not available here, or not the one that would run.
+        ConfigError: the provider is unknown, not available here, or not the one that would run; or
+            an engine was to be opened unverified.
     """
     path = Path(path)
     if provider is not None:
@@ -41,10 +49,10 @@ def open_session(
         if (provider or preferred_provider()) == "openvino":
             from lifeiqa.sessions.openvino import OpenVINOSession
 
-            return OpenVINOSession(path, threads=threads)
+            return OpenVINOSession(path, threads=threads, verify=verify)
         from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
 
-        return OnnxRuntimeSession(path, provider=provider, threads=threads)
+        return OnnxRuntimeSession(path, provider=provider, threads=threads, verify=verify)
     if path.suffix == ".safetensors":
         if provider == "openvino":
             raise ConfigError(
@@ -58,6 +66,8 @@ def open_session(
     if path.suffix == ".engine":
         from lifeiqa.sessions.tensorrt import TensorRTSession
 
+        if not verify:
+            require_verifiable(path)
         if provider not in (None, "cuda"):
             raise ConfigError(f"provider is {provider!r}, and {path.name} runs on a GPU alone")
         return TensorRTSession(path)

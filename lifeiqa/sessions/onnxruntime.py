@@ -18,6 +18,8 @@ from lifeiqa.errors import ArtifactError, ConfigError, DeviceError, LifeIQAError
 from lifeiqa.image import Pixels
 from lifeiqa.manifest import read_manifest
 from lifeiqa.session import (
+    INPUT,
+    OUTPUT,
     ROUTER_INPUTS,
     ROUTER_LOGITS,
     ROUTER_WEIGHT,
@@ -29,6 +31,7 @@ from lifeiqa.session import (
 )
 from lifeiqa.sessions.batches import buckets_of, filled, pieces
 from lifeiqa.sessions.bound import BoundRuns
+from lifeiqa.sessions.graph import Value, checked_scores, require_graph, require_rows
 from lifeiqa.sessions.providers import chosen_provider, session_on
 
 
@@ -42,9 +45,10 @@ class OnnxRuntimeSession(Closing):
         threads: CPU threads within one run; None leaves it to ONNX Runtime.
         rounding: run the graph in its `lifeiqa.sessions.rounding.rounded_form`: slower, and true
             to an FP16 graph on a CPU.
+        verify: see `lifeiqa.open_session`.
 
     Raises:
-        ArtifactError: the file cannot be loaded.
+        ArtifactError: the file cannot be loaded, or is not what its manifest says.
         ConfigError: the provider is not available, or ONNX Runtime would not run on it.
         DeviceError: CUDA was asked for, and there is no driver or no device.
     """
@@ -56,9 +60,10 @@ class OnnxRuntimeSession(Closing):
         provider: str | None = None,
         threads: int | None = None,
         rounding: bool = False,
+        verify: bool = True,
     ) -> None:
         self._ort: Any = require("onnxruntime", extra="cpu", purpose=f"running {path.name}")
-        self.manifest = read_manifest(path)
+        self.manifest = read_manifest(path, verify=verify)
         self._path = path
         self._rounding = rounding
         self._provider = chosen_provider(self._ort, provider)
@@ -69,7 +74,8 @@ class OnnxRuntimeSession(Closing):
         model = self._rounded(path).SerializeToString() if rounding else str(path)
         cuda = self._provider == "cuda"
         self._session: Any = self._load(model, graphs=cuda)
-        self._input = self._session.get_inputs()[0].name
+        sides = self._session.get_inputs(), self._session.get_outputs()
+        require_graph(path, self.manifest, *(list(map(_value, side)) for side in sides))
         self._router: tuple[Any, Array] | None = None
         self._bound: BoundRuns | None = None
         self.runtime = f"ONNX Runtime {self._ort.__version__} {self._provider.upper()}"
@@ -89,13 +95,14 @@ class OnnxRuntimeSession(Closing):
         """See `Session.run`. On CUDA, the first run of a batch size is slower: it is recorded.
 
         Raises:
+            ArtifactError: the graph fails, or gives anything but a score for each crop.
             DeviceError: the GPU failed, or its memory is short.
         """
         self._check_open()
-        with self._failures_of_the_device():
+        with self._failures():
             if self._bound is None:
-                (scores,) = self._run(self._session, ["score"], crops)
-                return scores
+                (scores,) = self._run(self._session, [OUTPUT], crops)
+                return checked_scores(self._path, scores, len(crops))
             check_crops(crops, self.manifest.config.crop_size)
             return self._bound.run(np.ascontiguousarray(crops))
 
@@ -110,7 +117,7 @@ class OnnxRuntimeSession(Closing):
         if self._router is None:
             self._router = self._router_session()
         session, weight = self._router
-        with self._failures_of_the_device():
+        with self._failures():
             inputs, logits = self._run(session, [ROUTER_INPUTS, ROUTER_LOGITS], crops)
         return scores, Trace(inputs, logits, weight)
 
@@ -123,14 +130,14 @@ class OnnxRuntimeSession(Closing):
             raise ConfigError("the session is closed: open another one")
 
     @contextlib.contextmanager
-    def _failures_of_the_device(self) -> Iterator[None]:
+    def _failures(self) -> Iterator[None]:
         try:
             yield
         except LifeIQAError:
             raise
         except Exception as error:  # onnxruntime raises classes of a private module
             if self._provider == "cpu":
-                raise
+                raise ArtifactError(f"{self._path}: ONNX Runtime cannot run it: {error}") from error
             raise DeviceError(
                 f"{self._path}: ONNX Runtime failed on the GPU: {error}. If its memory is short, "
                 f"see what else uses it (nvidia-smi), or export with a small --batch"
@@ -149,11 +156,12 @@ class OnnxRuntimeSession(Closing):
         check_crops(crops, self.manifest.config.crop_size)
         crops = np.ascontiguousarray(crops)
         if self.manifest.batch is None:
-            results: list[Array] = session.run(outputs, {self._input: crops})
+            results: list[Array] = session.run(outputs, {INPUT: crops})
             return results
         parts = []
         for start, stop, size in pieces(len(crops), (self.manifest.batch,)):
-            values = session.run(outputs, {self._input: filled(crops[start:stop], size)})
+            values = session.run(outputs, {INPUT: filled(crops[start:stop], size)})
+            require_rows(self._path, values, size)
             parts.append([value[: stop - start] for value in values])
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
@@ -177,3 +185,11 @@ class OnnxRuntimeSession(Closing):
         from lifeiqa.sessions.rounding import rounded_form
 
         return rounded_form(onnx.load(path))
+
+
+def _value(found: Any) -> Value:
+    """What ONNX Runtime says of an input or output: ``tensor(float)`` is float32."""
+    kind = found.type.removeprefix("tensor(").removesuffix(")")
+    kind = {"float": "float32", "double": "float64"}.get(kind, kind)
+    sides = (side if isinstance(side, int) else None for side in found.shape or ())
+    return Value(found.name, kind, tuple(sides))

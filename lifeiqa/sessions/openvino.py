@@ -39,6 +39,7 @@ from lifeiqa.session import (
     check_crops,
 )
 from lifeiqa.sessions.batches import filled, pieces
+from lifeiqa.sessions.graph import Value, checked_scores, require_graph, require_rows
 
 _CROPS = 1
 """Crops of a run of a graph with a dynamic batch."""
@@ -59,15 +60,16 @@ class OpenVINOSession(Closing):
     Args:
         path: the ``.onnx`` file; its sidecar, where there is one, is checked first.
         threads: CPU threads within one run; None leaves it to OpenVINO.
+        verify: see `lifeiqa.open_session`.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
-        ArtifactError: the file cannot be loaded.
+        ArtifactError: the file cannot be loaded, or is not what its manifest says.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None, verify: bool = True) -> None:
         self._ov: Any = load_openvino(f"running {path.name} with OpenVINO")
-        self.manifest = read_manifest(path)
+        self.manifest = read_manifest(path, verify=verify)
         self._path = path
         self._settings = dict(_SETTINGS)
         if threads is not None:
@@ -81,11 +83,15 @@ class OpenVINOSession(Closing):
             self.runtime += ", FP16 weights, FP32 between"
 
     def run(self, crops: Pixels) -> Scores:
-        """See `Session.run`."""
+        """See `Session.run`.
+
+        Raises:
+            ArtifactError: the graph fails, or gives anything but a score for each crop.
+        """
         with self._lock:
             self._check_open()
             (scores,) = self._run(self._request, [OUTPUT], crops)
-            return scores
+            return checked_scores(self._path, scores, len(crops))
 
     def run_traced(self, crops: Pixels) -> tuple[Scores, Trace | None]:
         """See `Traceable.run_traced`. The first call loads the model again, with more outputs."""
@@ -114,6 +120,9 @@ class OpenVINOSession(Closing):
         side = self.manifest.config.crop_size
         with self._failures_to_load():
             model = openvino_from_onnx(self._ov, self._path)
+        sides = model.inputs, model.outputs
+        require_graph(self._path, self.manifest, *(list(map(_value, side)) for side in sides))
+        with self._failures_to_load():
             model.reshape({INPUT: [self._size, side, side, 3]})
             return model
 
@@ -157,10 +166,27 @@ class OpenVINOSession(Closing):
         parts = []
         for start, stop, size in pieces(len(crops), (self._size,)):
             request.get_tensor(INPUT).data[:] = filled(crops[start:stop], size)
-            request.infer()
+            try:
+                request.infer()
+            except RuntimeError as error:
+                raise ArtifactError(
+                    f"{self._path}: OpenVINO cannot run it: {_said(error)}"
+                ) from error
+            values = [request.get_tensor(name).data for name in outputs]
+            require_rows(self._path, values, size)
             # The request keeps its memory for the next run: what is returned is a copy.
-            parts.append([request.get_tensor(name).data[: stop - start].copy() for name in outputs])
+            parts.append([value[: stop - start].copy() for value in values])
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+
+def _value(port: Any) -> Value:
+    """What OpenVINO says of an input or output."""
+    shape = port.get_partial_shape()
+    known = shape if shape.rank.is_static else ()
+    sides = (side.get_length() if side.is_static else None for side in known)
+    return Value(
+        port.get_any_name(), np.dtype(port.get_element_type().to_dtype()).name, tuple(sides)
+    )
 
 
 def openvino_words(ov: Any) -> str:

@@ -26,6 +26,7 @@ from lifeiqa.files import sha256_of
 from lifeiqa.flavours import Flavour, flavour_named
 from lifeiqa.image import Pixels
 from lifeiqa.manifest import Manifest, read_manifest
+from lifeiqa.onnxfile import require_one_file
 from lifeiqa.session import Closing, Scores, check_crops
 from lifeiqa.sessions.arrays import device_crops, device_scores, stream_handle
 from lifeiqa.sessions.batches import batch_sizes, exact_pieces, pieces
@@ -220,6 +221,7 @@ class _Engine:
                 f"{path}: it was built without its weights, and takes them from {parent.file} "
                 f"(sha256 {parent.sha256}): put that file into the same folder"
             )
+        require_one_file(source)
         refitter = self._errors.make(self._trt.Refitter, self._engine)
         parser = self._errors.make(self._trt.OnnxParserRefitter, refitter)
         if not (parser.refit_from_file(str(source)) and refitter.refit_cuda_engine()):

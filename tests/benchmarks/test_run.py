@@ -105,7 +105,7 @@ def test_a_run_writes_a_report_that_tells_right_from_wrong(model, tmp_path):
         tiny.write_picture(pictures / f"{number}.png", 40 * number + 60)
     table = tmp_path / "human.csv"
     table.write_text("path,mos\n0.png,1\n1.png,2\n2.png,3\n")
-    damaged.write_bytes(damaged.read_bytes()[:-9])
+    damaged.write_bytes(damaged.read_bytes().replace(b"ReduceMean", b"ReduceMeat"))
     tiny.write_sidecar(damaged)
     assert damaged.with_name("damaged.onnx.json").read_bytes() != sidecar
 

@@ -24,7 +24,7 @@ from pngs import (
     interlaced,
     png_of_kind,
 )
-from raster import encoded, orientation, png
+from raster import encoded, jpeg_of_scans, orientation, png
 
 XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation{}/></x:xmpmeta>'
 
@@ -58,6 +58,20 @@ def test_jpeg_of_rgb_that_was_never_converted(library):
 @pytest.mark.parametrize("restart", [{"restart_marker_blocks": 2}, {"restart_marker_rows": 1}])
 def test_jpeg_with_restart_markers(library, restart):
     same(library, jpeg(**restart))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_of_many_scans(library, mode):
+    image = Image.fromarray(painted(HEIGHT, WIDTH)).convert(mode)
+    same(library, jpeg_of_scans(image, 100))
+    bomb = jpeg_of_scans(image, 101)
+    with pytest.raises(ImageError) as refused:
+        decode(bomb)
+    with pytest.raises(CError) as refused_too:
+        library.decode(bomb)
+    assert refused_too.value.kind == "ImageError"
+    assert str(refused.value).endswith(": more than 100 scans; save it again")
+    assert "more than 100 scans; save it again" in str(refused_too.value)
 
 
 @pytest.mark.parametrize(("colour", "depth"), PNG_KINDS)

@@ -3,8 +3,6 @@
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from lifeiqa.weights import bundled
 from lifeiqa_export.photographs import photographs
 from painting import painted
@@ -15,17 +13,8 @@ COPIES = 1500
 """Damaged copies of each file."""
 
 
-@pytest.fixture(scope="module")
-def checked(build):
-    folder = build / "checked-example"
-    if not folder.is_dir():
-        pytest.skip("the checked library is not built: run make test-cpp")
-    return build
-
-
-def test_the_example_runs_without_a_fault_or_a_leak(checked):
-    command = [checked / "checked-example" / "lifeiqa-csv", "--threads", "1", bundled()]
-    # The leaks of the process are those of ONNX Runtime too, which keeps a few things for good.
+def test_the_example_runs_without_a_fault_or_a_leak(build):
+    command = [build / "checked-example" / "lifeiqa-csv", "--threads", "1", bundled()]
     done = subprocess.run(
         [*command, *photographs()[:3], "none.jpg"], capture_output=True, text=True
     )
@@ -34,7 +23,7 @@ def test_the_example_runs_without_a_fault_or_a_leak(checked):
     assert len(done.stdout.splitlines()) == 5
 
 
-def test_damaged_files_are_errors_or_pictures(checked, tmp_path):
+def test_damaged_files_are_errors_or_pictures(build, tmp_path):
     pixels = painted(61, 47)
     files = {
         "baseline.jpg": encoded(pixels, "JPEG", exif=orientation(6), restart_marker_rows=1),
@@ -45,9 +34,9 @@ def test_damaged_files_are_errors_or_pictures(checked, tmp_path):
     }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    program = tmp_path / "build"
+    program = tmp_path / "programs"
     source = Path(__file__).parent / "programs"
-    install = checked / "checked-install"
+    install = build / "checked-install"
     configure = ["cmake", "-S", source, "-B", program, f"-DCMAKE_PREFIX_PATH={install}"]
     subprocess.run(configure, check=True, capture_output=True)
     subprocess.run(["cmake", "--build", program], check=True, capture_output=True)

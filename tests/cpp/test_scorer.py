@@ -2,12 +2,14 @@
 
 import concurrent.futures
 import ctypes
+import hashlib
 import json
 import shutil
 
 import numpy as np
 import pytest
 
+import tiny
 from clibrary import CError
 from lifeiqa.errors import LifeIQAError
 from lifeiqa.image import decode
@@ -158,6 +160,19 @@ def test_the_sum_of_a_sidecar_is_pythons(library, copy, value):
         assert scorer.model.sha256.decode() == manifest.sha256
 
 
+@pytest.mark.parametrize("part", ["preprocessing", "labels"])
+def test_a_setting_of_a_newer_version_has_the_same_error(library, copy, part):
+    values = json.loads(sidecar_of(copy).read_text())
+    del values["checksum"]
+    values[part] |= {"zoom": 2, "ardour": None}
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+    values["checksum"] = hashlib.sha256(canonical).hexdigest()
+    sidecar_of(copy).write_text(json.dumps(values))
+    theirs, ours = errors(library, copy)
+    assert ours == theirs
+    assert " has no ardour, zoom; it has " in ours[1]
+
+
 NO_MANIFESTS = [
     "",
     "[]",
@@ -182,6 +197,18 @@ def test_a_sidecar_that_is_no_json_is_an_artifact_error(library, copy, text):
 def test_a_file_that_is_no_model_is_an_artifact_error(library, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"nonsense")
+    theirs, ours = errors(library, path, provider="cpu")
+    assert ours[0] == theirs[0] == "ArtifactError"
+    assert ours[1].startswith(f"{path}: not an ONNX model that can be used: ")
+    assert theirs[1].startswith(f"{path}: not an ONNX model that can be used: ")
+
+
+def test_a_model_that_cannot_run_is_an_artifact_error(library, tmp_path):
+    proto = tiny.model()
+    proto.graph.node[0].op_type = "Uncast"
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    tiny.write_sidecar(path)
     theirs, ours = errors(library, path, provider="cpu")
     assert ours[0] == theirs[0] == "ArtifactError"
     assert "ONNX Runtime cannot load it" in ours[1]

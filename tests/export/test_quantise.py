@@ -15,8 +15,9 @@ from onnx import numpy_helper
 from PIL import Image
 
 from lifeiqa.data.table import read_table
+from lifeiqa.description import describe
 from lifeiqa.errors import ConfigError, DatasetError, ExportError, ParityError
-from lifeiqa.manifest import METADATA_KEY, Manifest, describe, read_manifest
+from lifeiqa.manifest import METADATA_KEY, Manifest, read_manifest
 from lifeiqa.metrics import srocc
 from lifeiqa.model.checkpoint import save_checkpoint
 from lifeiqa.parity import TOLERANCES, Tolerance

@@ -129,10 +129,12 @@ def test_a_model_that_cuda_refuses_is_not_run_on_the_cpu(model, driver, monkeypa
     assert fake.events[1:] == [([(CUDA, SETTINGS)], 0), ([CPU], 0)]
 
 
-def test_a_file_that_is_no_model_is_called_so_on_a_fake_gpu_too(tmp_path, driver, monkeypatch):
-    install(monkeypatch, FakeOnnxRuntime(refusal=RuntimeError("Protobuf parsing failed")))
+def test_a_model_that_cannot_run_is_called_so_on_a_fake_gpu_too(tmp_path, driver, monkeypatch):
+    install(monkeypatch, FakeOnnxRuntime(refusal=RuntimeError("no such operator")))
+    proto = tiny.model()
+    proto.graph.node[0].op_type = "Uncast"
     path = tmp_path / "tiny.onnx"
-    path.write_bytes(b"garbage" * 9)
+    path.write_bytes(proto.SerializeToString())
     tiny.write_sidecar(path)
 
     with pytest.raises(ArtifactError, match=r"tiny\.onnx: ONNX Runtime cannot load it"):

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+import strangers
 import tiny
 from fake_tensorrt import GPU, VERSION
 from lifeiqa import open_session
@@ -223,6 +224,17 @@ def test_a_stripped_engine_without_its_parent_is_refused(machine):
     parent.write_bytes(b"another")
 
     with pytest.raises(ArtifactError, match=r"takes them from tiny\.onnx \(sha256 "):
+        open_session(path)
+
+
+def test_a_stripped_engine_whose_parent_points_elsewhere_is_refused(machine):
+    path = machine.engine(stripped=True)
+    parent = path.with_name("tiny.onnx")
+    parent.write_bytes(strangers.outside(tiny.model(), "weights.bin").SerializeToString())
+    path.with_name("weights.bin").write_bytes(strangers.GAIN)
+    link_to(path, parent)
+
+    with pytest.raises(ArtifactError, match=r"weights of it lie in weights\.bin"):
         open_session(path)
 
 

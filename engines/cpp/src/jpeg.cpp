@@ -18,6 +18,8 @@ namespace {
 
 constexpr char exif_header[] = "Exif\0";                       // two zero bytes end it
 constexpr char xmp_header[] = "http://ns.adobe.com/xap/1.0/";  // one does
+// Encoders write up to about twenty; each may take as long as the whole picture.
+constexpr int max_scans = 100;
 
 // libjpeg reports an error by a jump out of its own frames. What it jumps over must need no
 // destructor, so that everything that owns memory lies in this object, outside of the jump.
@@ -30,8 +32,14 @@ class JpegFile {
       info->err->format_message(info, self->message_);
       std::longjmp(self->jump_, 1);
     };
-    errors_.emit_message = [](j_common_ptr, int) {
-    };  // a warning, which Pillow does not show either
+    // A warning, which Pillow does not show either.
+    errors_.emit_message = [](j_common_ptr, int) {};
+    progress_.progress_monitor = [](j_common_ptr info) {
+      auto* self = static_cast<JpegFile*>(info->client_data);
+      if (self->state_.input_scan_number <= max_scans) return;
+      self->too_many_scans_ = true;
+      std::longjmp(self->jump_, 1);
+    };
     state_.client_data = this;
   }
   JpegFile(const JpegFile&) = delete;
@@ -59,13 +67,16 @@ class JpegFile {
  private:
   // Runs a step in which libjpeg may jump out.
   void run(bool (JpegFile::*step)()) {
-    if (setjmp(jump_) != 0)
+    if (setjmp(jump_) != 0) {
+      if (too_many_scans_) fail(Code::image, "more than ", max_scans, " scans; save it again");
       fail(Code::image, "broken data stream when reading image file: ", message_);
+    }
     if (!(this->*step)()) fail(Code::image, "image file is truncated");
   }
 
   bool read_header() {
     jpeg_create_decompress(&state_);
+    state_.progress = &progress_;
     source_.next_input_byte = file_.data;
     source_.bytes_in_buffer = file_.length;
     source_.init_source = [](j_decompress_ptr) {};
@@ -132,6 +143,8 @@ class JpegFile {
   jpeg_decompress_struct state_{};
   jpeg_error_mgr errors_{};
   jpeg_source_mgr source_{};
+  jpeg_progress_mgr progress_{};
+  bool too_many_scans_ = false;
   std::jmp_buf jump_;
   char message_[JMSG_LENGTH_MAX] = "";
   std::vector<std::uint8_t> row_;

@@ -1,5 +1,6 @@
 #include "manifest.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -62,8 +63,22 @@ std::string one_of(const json& values, const char* name,
   fail(Code::config, name, " is ", in_quotes(value), ": choose one of ", known);
 }
 
+// Refuses settings that this library does not know: a score without them would be another one.
+void require_known(const json& values, const char* what, const std::vector<std::string>& names) {
+  std::string unknown, known;
+  for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+  for (const auto& [name, value] : values.items()) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    unknown += (unknown.empty() ? "" : ", ") + name;
+  }
+  if (unknown.empty()) return;
+  fail(Code::config, what, " has no ", unknown, "; it has ", known,
+       ". A file written by a newer lifeiqa needs that version to be read");
+}
+
 Preprocessing preprocessing_of(const json& values) {
   const json& feed = values.at("preprocessing");
+  require_known(feed, "Preprocessing", {"crops", "mean", "resample", "short_side", "std"});
   Preprocessing found;
   found.size = whole_number(values.at("config"), "crop_size");
   found.short_side = optional_number(feed, "short_side");
@@ -75,6 +90,10 @@ Preprocessing preprocessing_of(const json& values) {
 }
 
 EngineInfo engine_of(const json& values) {
+  require_known(
+      values, "EngineInfo",
+      {"arithmetic", "compute_capability", "driver", "flavour", "gpu", "hardware_compatibility",
+       "profiles", "refittable", "stripped", "tensors", "version", "version_compatible"});
   EngineInfo info;
   info.flavour = one_of(values, "flavour", {"tensorrt", "tensorrt-rtx"});
   info.version = values.at("version").get<std::string>();
@@ -106,6 +125,7 @@ Manifest understood(const json& values) {
   model.precision = one_of(values, "precision", {"fp32", "fp16", "int8"});
   model.preprocessing = preprocessing_of(values);
   const json& labels = values.at("labels");
+  require_known(labels, "Labels", {"dataset", "direction", "high", "low", "normalised"});
   model.low = labels.at("low").get<double>();
   model.high = labels.at("high").get<double>();
   model.higher_is_better = labels.value("direction", "higher") == "higher";

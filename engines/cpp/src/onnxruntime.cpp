@@ -8,6 +8,7 @@
 
 #include "driver.hpp"
 #include "error.hpp"
+#include "onnx_file.hpp"
 #include "runtime.hpp"
 
 namespace lifeiqa {
@@ -175,6 +176,7 @@ Opened open_onnx(const std::string& path, const std::vector<std::uint8_t>& file,
   Opened opened;
   const bool beside = std::filesystem::is_regular_file(sidecar_of(path));
   if (beside) opened.manifest = manifest_from_sidecar(path, file);
+  require_one_file(path, file);
   auto runtime = std::make_unique<OnnxRuntime>(path, file, options, chooses_cuda(options.provider));
   if (!beside) {
     const std::string text = runtime->metadata();

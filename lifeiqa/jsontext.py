@@ -1,0 +1,63 @@
+"""JSON that a stranger may have written: of bounded size and depth, and an object."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lifeiqa.errors import ArtifactError
+
+MAX_BYTES = 1 << 24
+"""Of a manifest; ours have some 10,000."""
+_MAX_DEPTH = 64
+
+
+def read_text(path: Path) -> str:
+    """The text of a manifest's file.
+
+    Raises:
+        ArtifactError: it is larger than `MAX_BYTES`, and is not read then, or is no UTF-8.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+        return content.decode()
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: the manifest cannot be read: {error}") from error
+
+
+def parsed(text: str, origin: str) -> dict[str, Any]:
+    """The values of a JSON object.
+
+    Raises:
+        ArtifactError: it is none, larger than `MAX_BYTES`, or nested too deep; the message names
+            ``origin``.
+    """
+    try:
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        _require_shallow(values)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{origin}: the manifest cannot be read: {error}") from error
+    return values
+
+
+def _require_shallow(values: dict[str, Any]) -> None:
+    layer: list[Any] = [values]
+    for _ in range(_MAX_DEPTH):
+        inner: list[Any] = []
+        for each in layer:
+            if isinstance(each, dict):
+                inner += each.values()
+            elif isinstance(each, list):
+                inner += each
+        if not inner:
+            return
+        layer = inner
+    raise ValueError(f"its values are nested deeper than {_MAX_DEPTH}")
