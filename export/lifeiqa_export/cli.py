@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from lifeiqa.commands import Folder, guarded, model_file
 from lifeiqa.errors import ConfigError, require_all
 from lifeiqa.flavours import FLAVOURS
 from lifeiqa.weights import DEFAULT
 
+_EXPORTED = (".onnx", ".engine")
 _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", "scipy")
 
 
@@ -19,8 +22,7 @@ _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", 
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "int8"]),
-    required=True,
-    help="Arithmetic of the graph.",
+    help="Arithmetic of the graph; for a checkpoint it has to be given.",
 )
 @click.option("-o", "--out", type=Folder, default=Path(), help="Folder of the result.")
 @click.option("--batch", type=click.IntRange(1), help="One static batch size; default is dynamic.")
@@ -48,12 +50,18 @@ _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", 
     help="Go on to an engine: for the GPU that is here, or for a --target without one.",
 )
 @click.option("--target", help="Chip of a TensorRT-RTX engine: sm89.")
+@click.option(
+    "--triton",
+    "repository",
+    type=Folder,
+    help="Also put the results into this model repository of Triton Inference Server.",
+)
 @click.option("--keep-failed", is_flag=True, help="Leave the model in place when parity fails.")
 @click.version_option(package_name="lifeiqa")
 @guarded
 def main(
     checkpoint: str,
-    precision: str,
+    precision: str | None,
     out: Path,
     batch: int | None,
     calibration: Path | None,
@@ -61,27 +69,44 @@ def main(
     changed: tuple[str, ...],
     engine: str | None,
     target: str | None,
+    repository: Path | None,
     keep_failed: bool,
 ) -> None:
     """Export CHECKPOINT, a file or a bundled name, to ONNX and prove what that cost.
 
     Writes NAME.PRECISION.onnx and its manifest NAME.PRECISION.onnx.json, both or neither, and
     prints the parity report. With --engine an engine and its manifest follow, and where it can run
-    here, its line of the report. Exit status 1 when a link exceeds its tolerance.
+    here, its line of the report. With --triton CHECKPOINT may also be an .onnx or .engine file,
+    which is put into the repository as it is. Exit status 1 when a link exceeds its tolerance.
     """
+    if repository is not None and Path(checkpoint).suffix in _EXPORTED:
+        refuse_options_of_an_export(checkpoint)
+        put_into(repository, Path(checkpoint))
+        return
+    if precision is None:
+        raise ConfigError(f"exporting {checkpoint} needs --precision fp32, fp16 or int8")
     require_all(*_NEEDED, extra="export", purpose="lifeiqa-export")
+    from lifeiqa.manifest import read_manifest
     from lifeiqa.parity import tolerances_with
     from lifeiqa_export.export import export_checkpoint, measured_crops
+    from lifeiqa_export.triton import require_flavour, require_place
+    from lifeiqa_export.triton_config import PROFILES
 
     if target is not None and engine is None:
         raise ConfigError(f"--target {target} is the chip of an engine: give --engine as well")
     tolerances = tolerances_with(changed)
+    source = model_file(checkpoint, ".safetensors")
+    # What is missing or in the way is said before the work.
     if engine is not None:
         from lifeiqa_engines.build import builder_for, refuse_int8
 
         refuse_int8(precision)
-        builder_for(FLAVOURS[engine], target)  # what is missing is said before the work
-    source = model_file(checkpoint, ".safetensors")
+        if repository is not None:
+            require_flavour(engine)
+        builder_for(FLAVOURS[engine], target)
+    if repository is not None:
+        planned = dataclasses.replace(read_manifest(source), kind="onnx", batch=batch)
+        require_place(planned, repository)
     exported = export_checkpoint(
         source,
         out,
@@ -95,21 +120,59 @@ def main(
     )
     click.echo(exported.parity)
     click.echo(f"wrote {exported.path}")
-    if engine is None:
-        return
-    from lifeiqa_engines.build import engine_from_onnx
-    from lifeiqa_engines.parity import prove_engine
+    results = [exported.path]
+    if engine is not None:
+        from lifeiqa_engines.build import engine_from_onnx
+        from lifeiqa_engines.parity import prove_engine
 
-    built = engine_from_onnx(exported.path, out, flavour=engine, target=target, report=progress)
-    proof = prove_engine(
-        built,
-        source,
-        lambda preprocessing, size: measured_crops(preprocessing, size, parity_images),
-        tolerances=tolerances,
-        keep_failed=keep_failed,
-    )
-    click.echo(proof)
-    click.echo(f"wrote {built.path}")
+        built = engine_from_onnx(
+            exported.path,
+            out,
+            flavour=engine,
+            target=target,
+            profiles=PROFILES if repository is not None and batch is None else None,
+            report=progress,
+        )
+        proof = prove_engine(
+            built,
+            source,
+            lambda preprocessing, size: measured_crops(preprocessing, size, parity_images),
+            tolerances=tolerances,
+            keep_failed=keep_failed,
+        )
+        click.echo(proof)
+        click.echo(f"wrote {built.path}")
+        results.append(built.path)
+    if repository is not None:
+        put_into(repository, *results)
+
+
+def put_into(repository: Path, *models: Path) -> None:
+    """Add models to a Triton repository, all or none, and say where each is."""
+    from lifeiqa.manifest import read_manifest
+    from lifeiqa_export.triton import require_place, triton_from_model
+
+    for model in models:
+        require_place(read_manifest(model), repository)
+    for model in models:
+        served = triton_from_model(model, repository)
+        click.echo(f"wrote {served.path}" if served.added else f"{served.path} holds it already")
+
+
+def refuse_options_of_an_export(model: str) -> None:
+    """Refuse everything but the repository for a model that needs no export.
+
+    Raises:
+        ConfigError: an option was given that would have no effect.
+    """
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if given and isinstance(option, click.Option) and option.name != "repository":
+            raise ConfigError(
+                f"{option.opts[-1]} is for exporting a checkpoint, and {model} is exported "
+                f"already: leave it out"
+            )
 
 
 def progress(line: str) -> None:

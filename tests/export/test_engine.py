@@ -3,25 +3,14 @@
 import sys
 
 import pytest
-import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from lifeiqa.errors import DeviceError
 from lifeiqa.manifest import read_manifest
-from lifeiqa.model.checkpoint import save_checkpoint
 from lifeiqa.sessions.driver import cuda_device
 from lifeiqa_export.cli import main
-from tiny_network import random_crops, tiny_manifest, tiny_model
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    model = tiny_model()
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    save_checkpoint(path, model.network, tiny_manifest(model))
-    return path
+from tiny_network import random_crops
 
 
 def export(checkpoint, out, *more):

@@ -1,0 +1,88 @@
+"""Score pictures on a Triton server: decoded and cut here, scored there.
+
+    pip install 'lifeiqa[triton]'
+    lifeiqa-export lite0-biq2021 --precision fp16 --triton models
+    tritonserver --model-repository=$PWD/models
+    python triton_client.py lite0-biq2021_onnx picture.jpg another.png --server localhost:8001
+
+Prints the mean of each picture's crops, their standard deviation and the picture's name. How the
+model wants its crops is asked of the server, where lifeiqa-export has left it: no model file is
+needed here. A picture without a score is named on standard error, and the exit status is then 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from tritonclient.grpc import InferenceServerClient, InferInput
+
+from lifeiqa.config import Labels, Preprocessing
+from lifeiqa.crops import crops_from_pixels
+from lifeiqa.errors import ImageError
+from lifeiqa.image import Pixels, decode
+from lifeiqa.session import Scores
+from lifeiqa.sessions.batches import filled
+
+AT_ONCE = 8  # requests that are under way together are what the server makes its batches of
+
+
+class Model:
+    """One model on a server."""
+
+    def __init__(self, client: InferenceServerClient, name: str) -> None:
+        config = client.get_model_config(name).config
+        said = {key: parameter.string_value for key, parameter in config.parameters.items()}
+        self.preprocessing = Preprocessing.from_dict(json.loads(said["lifeiqa_preprocessing"]))
+        self.labels = Labels(**json.loads(said["lifeiqa_labels"]))
+        *fixed, self.size, _, _ = config.input[0].dims  # (S, S, 3), or (N, S, S, 3)
+        self.fixed = bool(fixed)
+        self.batch = fixed[0] if fixed else config.max_batch_size
+        self._client, self._name = client, name
+
+    def score(self, picture: str) -> Scores | ImageError:
+        """The scores ``(N,)`` of a picture's crops, or why there are none."""
+        try:
+            crops = crops_from_pixels(decode(picture), self.preprocessing, self.size)
+        except ImageError as error:
+            return error
+        starts = range(0, len(crops), self.batch)
+        return np.concatenate([self._request(crops[at : at + self.batch]) for at in starts])
+
+    def _request(self, crops: Pixels) -> Scores:
+        sent = filled(crops, self.batch) if self.fixed else crops
+        tensor = InferInput("crops", sent.shape, "UINT8")
+        tensor.set_data_from_numpy(sent)
+        scores = self._client.infer(self._name, [tensor]).as_numpy("score")
+        return scores.reshape(-1)[: len(crops)]  # (n, 1) or (N,) -> (n,)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a line for each picture, in the order in which they were given."""
+    parser = argparse.ArgumentParser(description="Score pictures on a Triton server.")
+    parser.add_argument("model")
+    parser.add_argument("pictures", nargs="+")
+    parser.add_argument("--server", default="localhost:8001", help="Address of its gRPC service.")
+    given = parser.parse_args(arguments)
+    failed = False
+    with InferenceServerClient(given.server) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+        model = Model(client, given.model)
+        labels = model.labels
+        print(f"{labels.low:g}..{labels.high:g}, {labels.direction} is better", file=sys.stderr)
+        results = pool.map(model.score, given.pictures)
+        for picture, scores in zip(given.pictures, results, strict=True):
+            if isinstance(scores, ImageError):
+                print(scores, file=sys.stderr)
+                failed = True
+                continue
+            mean, deviation = scores.mean(dtype=np.float64), scores.std(dtype=np.float64)
+            print(f"{mean:.6f} {deviation:.6f} {picture}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

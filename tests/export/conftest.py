@@ -1,0 +1,14 @@
+import pytest
+import torch
+
+from lifeiqa.model.checkpoint import save_checkpoint
+from tiny_network import tiny_manifest, tiny_model
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    model = tiny_model()
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(path, model.network, tiny_manifest(model))
+    return path
