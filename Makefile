@@ -8,11 +8,12 @@ RESULTS := benchmarks/results
 UNTRAINED := --tolerance srocc=-1 --tolerance int8=1
 # What engines/cpp needs of Debian; installed where it is missing.
 CPP_PACKAGES := cmake g++ pkg-config libjpeg-dev libpng-dev libssl-dev nlohmann-json3-dev
+BROWSER_PACKAGES := chromium chromium-driver
 CPP_SOURCES = $$(find engines/cpp tests/cpp -path engines/cpp/build -prune -o -name '*.[ch]pp' -print -o -name '*.h' -print)
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test cpp test-cpp test-gpu lint card bench clean
+.PHONY: demo test browser cpp test-cpp test-gpu lint card bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -23,6 +24,12 @@ demo: $(INSTALLED)
 
 test: lint
 	$(BIN)/pytest
+
+# What the page of `lifeiqa score --html` is tested in; without it those tests are skipped.
+browser:
+	dpkg-query --show $(BROWSER_PACKAGES) > /dev/null || \
+		{ $(AS_ROOT) apt-get update && \
+		$(AS_ROOT) apt-get install --yes --no-install-recommends $(BROWSER_PACKAGES); }
 
 # The C++ library and its example, with the ONNX Runtime of the environment.
 cpp: $(INSTALLED)

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 import tiny
 from lifeiqa.cli import main
+from lifeiqa.files import sha256_of
 
 
 @pytest.fixture
@@ -68,34 +69,41 @@ def test_a_csv_of_scores_can_be_read_back(model, folder):
     result = score(model, "--format", "csv", folder)
 
     good, bad, _ = csv.DictReader(io.StringIO(result.stdout))
-    assert good == {
+    assert {name: value for name, value in good.items() if value} == {
         "path": str(folder / "a.png"),
         "score": "10.0",
         "std": "0.0",
+        "width": "40",
+        "height": "36",
         "crops": "5",
-        "error": "",
+        "model": "tiny",
+        "model_sha256": sha256_of(model),
     }
     assert bad["path"] == str(folder / "b.png")
     assert bad["score"] == bad["std"] == bad["crops"] == ""
-    assert bad["error"].startswith("not a picture")
+    assert bad["error"] == "ImageError"
+    assert bad["message"].startswith("not a picture")
     assert result.exit_code == 1
 
 
-def test_json_lines_hold_the_score_of_every_crop(model, folder):
+def test_json_lines_hold_what_there_is(model, folder):
     result = score(model, "--format", "jsonl", folder)
 
     good, bad, _ = json_lines(result)
-    assert good == {"path": str(folder / "a.png"), "score": 10.0, "std": 0.0, "crops": [10.0] * 5}
-    assert set(bad) == {"path", "error"}
+    assert (good["path"], good["score"], good["std"], good["crops"]) == (
+        str(folder / "a.png"),
+        *(10.0, 0.0, 5),
+    )
+    assert set(bad) == {"path", "model", "model_sha256", "error", "message"}
     assert result.exit_code == 1
 
 
 def test_a_picture_that_is_not_there_is_a_row_with_its_error(model, tmp_path):
     result = score(model, "--format", "jsonl", tmp_path / "lost.png")
 
-    assert json_lines(result) == [
-        {"path": str(tmp_path / "lost.png"), "error": "No such file or directory"}
-    ]
+    (row,) = json_lines(result)
+    assert row["path"] == str(tmp_path / "lost.png")
+    assert (row["error"], row["message"]) == ("ImageError", "No such file or directory")
     assert result.exit_code == 1
 
 
@@ -112,7 +120,7 @@ def test_folders_are_searched_below_when_asked(model, folder):
 def test_a_crop_plan_changes_the_number_of_crops(model, folder):
     result = score(model, "--format", "jsonl", "--crops", "grid:3", folder / "a.png")
 
-    assert len(json_lines(result)[0]["crops"]) == 9
+    assert json_lines(result)[0]["crops"] == 9
 
 
 @pytest.mark.parametrize("style", ["table", "csv", "jsonl"])

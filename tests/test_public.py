@@ -16,7 +16,8 @@ from lifeiqa.errors import LifeIQAError, MissingDependencyError, require
 OPTIONAL = (
     *("torch", "timm", "safetensors", "onnx", "onnxruntime", "accelerate"),
     *("openvino", "openvino_telemetry"),
-    *("scipy", "matplotlib", "openpyxl", "tqdm", "tomli_w", "tensorboard", "skimage"),
+    *("scipy", "matplotlib", "openpyxl", "tomli_w", "tensorboard", "skimage"),
+    *("av", "pyarrow", "pandas", "ray", "tritonclient", "grpc", "google", "selenium", "atheris"),
     *("tensorrt", "tensorrt_rtx", "cuda", "pycuda"),
 )
 COMMANDS = [

@@ -4,63 +4,109 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.commands import guarded, model_file
+from lifeiqa.cli.inputs import inputs
+from lifeiqa.commands import File, Folder, guarded, model_file
+from lifeiqa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lifeiqa.bulk.sources import SourceOptions
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-r", "--recursive", is_flag=True, help="Look for pictures below folders too.")
+@guarded
+@inputs
 @click.option("--crops", metavar="PLAN", help="center, five, grid:N or random:N:SEED.")
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["table", "csv", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="Form of the rows.",
+    type=click.Choice(["table", "csv", "jsonl", "parquet"]),
+    help="Form of the rows; else table, and csv with --out.",
 )
+@click.option("-o", "--out", type=Folder, help="Write shards of rows there; go on after a kill.")
+@click.option(
+    "--shard", type=int, default=1000, show_default=True, help="Inputs in a shard of --out."
+)
+@click.option("--html", type=File, help="Write a page with thumbnails to look through.")
+@click.option("--workers", type=int, help="Processes that decode; else one a core.")
+@click.option("--batch", type=int, default=8, show_default=True, help="Crops in one run.")
+@click.option(
+    "--timeout",
+    type=float,
+    default=5.0,
+    show_default=True,
+    help="Seconds of processor time that a picture may take.",
+)
+@click.option("--no-verify", is_flag=True, help="Run a model that does not match its manifest.")
 @options.model
 @options.provider
 @options.threads
-@guarded
 def score(
-    paths: tuple[Path, ...],
-    recursive: bool,
+    source: tuple[tuple[str, ...], SourceOptions],
     crops: str | None,
-    style: str,
+    style: Any,
+    out: Path | None,
+    shard: int,
+    html: Path | None,
+    workers: int | None,
+    batch: int,
+    timeout: float,
+    no_verify: bool,
     model: str,
     provider: str | None,
     threads: int | None,
 ) -> None:
-    """Score pictures, and the pictures of folders.
+    """Score pictures and videos.
 
-    A row holds the score, its standard deviation over the crops, and the path. A picture that
-    cannot be scored is a row with its error, and the exit status is 1.
+    INPUTS are files, folders, quoted patterns, tables (.csv, .parquet), archives (.tar and
+    compressed ones, such as WebDataset's), addresses, or "-" for a list on standard input. A row
+    holds the score, its standard deviation over the crops, and the path; rows keep the order of
+    the inputs. What cannot be scored is a row with its error, and the exit status is 1.
     """
-    from lifeiqa.rows import row_of, writer
+    from lifeiqa.bulk.progress import Progress
+    from lifeiqa.bulk.run import Plan, cores
+    from lifeiqa.bulk.score import Job, score_to_folder, score_to_stream
+    from lifeiqa.bulk.sources import items
     from lifeiqa.scorer import Scorer
 
-    scorer = Scorer(
-        model_file(model, ".fp32.onnx"), crops=crops, provider=provider, threads=threads
-    )
-    with scorer:
-        pictures = _pictures(paths, recursive)
-        write, failed = writer(style), False  # it prints a header: bad input comes before it
-        for path in pictures:
-            row = row_of(scorer, path)
-            failed = failed or row.error is not None
-            write(row)
-    sys.exit(1 if failed else 0)
-
-
-def _pictures(paths: tuple[Path, ...], recursive: bool) -> list[Path]:
-    from lifeiqa.data.pictures import pictures_in
-
-    found = []
-    for path in paths:
-        found += pictures_in(path, recursive=recursive) if path.is_dir() else [path]
-    return found
+    names, where = source
+    if out is not None and style == "table":
+        raise ConfigError("a table is for people: --out takes csv, jsonl or parquet")
+    if out is None and style == "parquet" and sys.stdout.isatty():
+        raise ConfigError("Parquet is no text for a terminal: name --out, or redirect it")
+    if workers is None:
+        workers = cores()
+    plan = Plan(workers=workers, batch=batch, seconds=timeout, shard=shard)
+    with (
+        Scorer(
+            model_file(model, ".fp32.onnx"),
+            crops=crops,
+            provider=provider,
+            threads=threads,
+            verify=not no_verify,
+        ) as scorer,
+        Progress(
+            shown=out is not None or not sys.stdout.isatty(),
+            total=None if "-" in names else lambda: sum(1 for _ in items(names, where)),
+        ) as progress,
+    ):
+        if not scorer.manifest.verified:
+            click.echo(f"{model}: not verified, as --no-verify asks", err=True)
+        job = Job(
+            items=items(names, where),
+            scorer=scorer,
+            plan=plan,
+            style=style or ("table" if out is None else "csv"),
+            html=html,
+            settings={"sampling": str(where.sampling)},
+            progress=progress,
+        )
+        if out is None:
+            shards = score_to_stream(job, sys.stdout.buffer)
+        else:
+            shards = score_to_folder(job, out)
+    sys.exit(1 if any(shard.failures for shard in shards) else 0)

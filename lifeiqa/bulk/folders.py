@@ -1,0 +1,175 @@
+"""Folders and patterns: what lies below, in the order of the names' bytes, in little memory.
+
+The order is that of paths compared name by name: ``a/z.png`` comes before ``a.png``. It is the
+same on every system. The names of a large folder are sorted on the disk, not in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import itertools
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from lifeiqa.errors import DatasetError
+
+_MAGIC = re.compile("[*?[]")
+_SORTED_IN_MEMORY = 10_000
+_FILE, _FOLDER, _LINKED_FOLDER = range(3)
+
+
+class Found(NamedTuple):
+    """Something that a search came upon.
+
+    Attributes:
+        path: the folder that was searched, joined with what was found below it.
+        is_folder: whether it is one, or a link to one.
+        error: why this folder could not be read; None for whatever was found.
+    """
+
+    path: str
+    is_folder: bool
+    error: OSError | None = None
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What is looked for below a folder: a pattern of names for each level.
+
+    Attributes:
+        parts: patterns as `fnmatch` reads them; ``**`` stands for any number of levels, or none.
+        hidden: whether names that begin with a dot match patterns that do not.
+    """
+
+    parts: tuple[str, ...]
+    hidden: bool = False
+
+    @property
+    def start(self) -> frozenset[int]:
+        """The places in the pattern at which a name in the searched folder may stand."""
+        return self._with_skipped({0})
+
+    def after(self, places: frozenset[int], name: str, kind: int) -> frozenset[int]:
+        """The places at which names below this one may stand, if it stood at one of ``places``.
+
+        The place behind the last part means that the name itself ends a match. ``**`` goes into
+        no linked folder: a link may lead round in a circle.
+        """
+        found = set()
+        for place in places - {len(self.parts)}:
+            part = self.parts[place]
+            if name.startswith(".") and not (self.hidden or part.startswith(".")):
+                continue
+            if part == "**":
+                if kind != _LINKED_FOLDER:
+                    found.add(place)
+            elif fnmatch.fnmatchcase(name, part):
+                found.add(place + 1)
+        return self._with_skipped(found)
+
+    def _with_skipped(self, places: set[int]) -> frozenset[int]:
+        for place in sorted(places):
+            while place < len(self.parts) and self.parts[place] == "**":
+                place += 1
+                places.add(place)
+        return frozenset(places)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a path that does not exist can be meant as a pattern."""
+    return _MAGIC.search(text) is not None
+
+
+def split_pattern(text: str) -> tuple[str, Pattern]:
+    """The folder to search, "" for the current one, and what to look for below it."""
+    parts = Path(text).parts
+    fixed = list(itertools.takewhile(lambda part: not is_pattern(part), parts))
+    return os.path.join("", *fixed), Pattern(parts[len(fixed) :])  # noqa: PTH118 - Path("") is "."
+
+
+def search(
+    folder: str, pattern: Pattern, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[Found]:
+    """Everything below a folder that matches, depth first, in the order of the names' bytes.
+
+    Args:
+        folder: where to look; "" for the current folder.
+        pattern: what to look for.
+        wanted: whether a file that matches counts, by its name.
+
+    Yields:
+        Files and folders; and a folder that cannot be read, with its error, in place of what is
+        in it.
+
+    Raises:
+        DatasetError: the disk has no room to sort a large folder.
+    """
+    end = len(pattern.parts)
+    # A stack of our own: folders may lie deeper than Python recurses.
+    levels = [(folder, pattern.start, _entries(folder, wanted))]
+    while levels:
+        parent, places, entries = levels[-1]
+        try:
+            name, kind = next(entries)
+        except StopIteration:
+            levels.pop()
+            continue
+        except OSError as error:
+            levels.pop()
+            yield Found(parent, True, error)
+            continue
+        path = os.path.join(parent, name)  # noqa: PTH118 - a Path costs several times as much
+        following = pattern.after(places, name, kind)
+        if end in following:
+            yield Found(path, kind != _FILE)
+        if kind != _FILE and following - {end}:
+            levels.append((path, following, _entries(path, wanted)))
+
+
+def _entries(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+    """Names in a folder and what they are, in the order of their bytes."""
+    for name, kind in _sorted(_unsorted(folder, wanted)):
+        yield os.fsdecode(name), kind
+
+
+def _unsorted(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[bytes, int]]:
+    with os.scandir(folder or ".") as entries:
+        for entry in entries:
+            kind = _kind(entry)
+            if kind != _FILE or wanted(entry.name):
+                yield os.fsencode(entry.name), kind
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    try:
+        if not entry.is_dir():
+            return _FILE
+    except OSError:  # a link to itself, for instance: whoever opens it says what is wrong
+        return _FILE
+    return _LINKED_FOLDER if entry.is_symlink() else _FOLDER
+
+
+def _sorted(entries: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+    """The entries in order; beyond some thousands in a temporary database, which is on the disk."""
+    first = list(itertools.islice(entries, _SORTED_IN_MEMORY))
+    if len(first) < _SORTED_IN_MEMORY:
+        yield from sorted(first)
+        return
+    try:
+        with contextlib.closing(sqlite3.connect("")) as database:
+            database.execute("CREATE TABLE entries (name BLOB, kind INTEGER)")
+            everything = itertools.chain(first, entries)
+            database.executemany("INSERT INTO entries VALUES (?, ?)", everything)
+            del first
+            yield from database.execute("SELECT name, kind FROM entries ORDER BY name")
+    except sqlite3.Error as error:
+        raise DatasetError(
+            f"a folder of more than {_SORTED_IN_MEMORY:,} names cannot be sorted: {error}. "
+            f"Make room in the folder for temporary files, or name another in SQLITE_TMPDIR"
+        ) from error

@@ -1,0 +1,158 @@
+// The filters and the lists that they act on; the page is put together at the end.
+
+function chosen() {
+  const limit = (input, otherwise) => (input.value === "" ? otherwise : Number(input.value));
+  return {
+    low: limit($("low"), -Infinity),
+    high: limit($("high"), Infinity),
+    text: $("text").value.toLowerCase(),
+    small: $("small").checked,
+    order: $("order").value,
+    failures: $("only-failures").checked,
+  };
+}
+
+const contains = (row, text) => (row.key ??= shown(row.path).toLowerCase()).includes(text);
+
+function refresh() {
+  const filter = chosen();
+  orders.name ??= filter.order === "name" ? pictures.toSorted(byName) : undefined;
+  grid.list = filter.failures ? [] : orders[filter.order].filter((row) =>
+    row.score >= filter.low && row.score < filter.high
+    && (!filter.small || Math.min(row.width, row.height) < about.crop_size)
+    && contains(row, filter.text));
+  grid.current = 0;
+  const listed = fillFailures(filter);
+  fillVideos(filter);
+  for (const id of ["ends", "distribution", "pictures"]) {
+    $(id).hidden = filter.failures || pictures.length === 0;
+  }
+  $("count").value = filter.failures
+    ? `${whole(listed)} of ${many(about.counts.failures, "failure")}`
+    : `${whole(grid.list.length)} of ${many(pictures.length, "picture")}`;
+  markHistogram(filter.low, filter.high);
+  layOut();
+}
+
+function fillFailures(filter) {
+  let listed = 0;
+  for (const part of document.querySelectorAll("#failures details")) {
+    const found = failures.filter((row) => row.error === part.kind && contains(row, filter.text));
+    listed += found.length;
+    if (part.open) {
+      part.lastChild.replaceWith(table(["Path", "What is wrong"], found.map((row) =>
+        [make("bdi", {}, shown(row.path)), shown(row.message ?? "")])));
+    }
+  }
+  return listed;
+}
+
+function fillVideos(filter) {
+  $("videos").hidden = videos.length === 0 || filter.failures;
+  const part = document.querySelector("#videos details");
+  if (!part.open) return;
+  const found = videos.filter((row) => contains(row, filter.text)).sort(byScore);
+  const titles =
+    ["", "Video", "Mean", "Worst 5 %", "Worst second", "begins at", "Deviation", "Size"];
+  part.lastChild.replaceWith(table(titles, found.map((row) => [
+    thumbnail(row), showFrames(row), row.score, row.low5, row.worst_second ?? "",
+    row.worst_time === undefined ? "" : clock(row.worst_time), row.std ?? "",
+    row.width === undefined ? "" : `${row.width} × ${row.height}`,
+  ])));
+}
+
+function showFrames(row) {
+  const button = make("button", { className: "link", type: "button", title: "Show its frames" },
+    make("bdi", {}, shown(row.path)));
+  button.addEventListener("click", () => {
+    $("text").value = shown(row.path);
+    refresh();
+    $("pictures").scrollIntoView();
+  });
+  return button;
+}
+
+function describe() {
+  const { counts, labels } = about;
+  document.title = about.title;
+  document.querySelector("h1").textContent = shown(about.title);
+  const found = [many(counts.pictures - counts.frames, "picture")];
+  if (counts.videos || counts.frames) {
+    found.push(many(counts.videos, "video"), many(counts.frames, "frame"));
+  }
+  $("summary").append(`${found.join(", ")}, `, counts.failures === 0 ? "no failures"
+    : make("a", { href: "#failures" }, many(counts.failures, "failure")), ".");
+  facts($("facts"), [
+    ["Model", about.model],
+    ["Score", `${labels.low} to ${labels.high}, ${labels.direction} is better (${labels.dataset})`],
+    ["Crops", about.crops],
+    ["Written", about.written],
+    ["lifeiqa", about.version],
+    ["sha256 of the model", about.model_sha256],
+  ]);
+  $("small-label").textContent = `small (below ${about.crop_size} px)`;
+  if (pictures.length < counts.pictures) {
+    const half = pictures.length / 2;
+    $("sampled").textContent = `Of ${whole(counts.pictures)} pictures, this page holds the worst `
+      + `${whole(half)} and the best ${whole(half)}. Counts and histogram are over all.`;
+    $("sampled").hidden = false;
+  }
+}
+
+function describeFailures() {
+  $("failures").hidden = failures.length === 0;
+  for (const { kind, count } of about.failures) {
+    const held = failures.filter((row) => row.error === kind).length;
+    const note = held < count ? `, the first ${whole(held)} of them here` : "";
+    const part = make("details", { kind, open: about.counts.failures <= 10 },
+      make("summary", {}, make("span", { className: "kind" }, kind), ` ${whole(count)}${note}`),
+      make("div"));
+    part.addEventListener("toggle", () => fillFailures(chosen()));
+    $("failures").append(part);
+  }
+}
+
+function describeVideos() {
+  const part = document.querySelector("#videos details");
+  const held = videos.length;
+  const note = held < about.counts.videos ? `, the worst ${whole(held)} of them here` : "";
+  part.firstElementChild.textContent = `${many(about.counts.videos, "video")}${note}`;
+  part.append(make("div"));
+  part.open = held > 0 && held <= 20;
+  part.addEventListener("toggle", () => fillVideos(chosen()));
+}
+
+function setPrinting(printing) {
+  grid.printing = printing;
+  $("print-note").hidden = !printing || grid.list.length <= PRINTED;
+  $("print-note").textContent = `Printed: the first ${PRINTED} of ${whole(grid.list.length)}.`;
+  layOut();
+}
+
+const STRIP = 12;
+for (const id of ["worst", "best"]) {
+  const list = orders[id].slice(0, STRIP);
+  $(id).append(...list.map((_, position) => tile(list, position)));
+}
+describe();
+describeFailures();
+describeVideos();
+if (bins.length > 0) drawHistogram();
+refresh();
+
+$("filters").addEventListener("input", refresh);
+$("filters").addEventListener("submit", (event) => event.preventDefault());
+$("filters").addEventListener("reset", () => setTimeout(refresh));  // once the values are back
+$("only-failures").addEventListener("change", (event) => {
+  if (!event.target.checked) return;
+  for (const part of document.querySelectorAll("#failures details")) part.open = true;
+});
+let drawing = 0;
+addEventListener("scroll", () => {
+  cancelAnimationFrame(drawing);
+  drawing = requestAnimationFrame(draw);
+}, { passive: true });
+// A telephone hides its bars as the page scrolls: that changes the height alone.
+addEventListener("resize", () => ($("grid").clientWidth === grid.width ? draw() : layOut()));
+addEventListener("beforeprint", () => setPrinting(true));
+addEventListener("afterprint", () => setPrinting(false));

@@ -1,0 +1,73 @@
+"use strict";
+// The rows of the page, and how they are shown as text. Names of files come from strangers: they
+// reach the document as text alone, never as HTML.
+
+const $ = (id) => document.getElementById(id);
+const read = (element) => JSON.parse(element.textContent);
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
+
+const about = read($("about"));
+const rows = [...document.querySelectorAll("script.rows")].flatMap(read);
+// Thumbnails are most of the page: a block of them is parsed when one of it is first seen.
+const blocks = [...document.querySelectorAll("script.thumbnails")].map((element) => ({ element }));
+rows.forEach((row, place) => { row.place = place; });
+
+const failures = rows.filter((row) => row.error !== undefined);
+const videos = rows.filter((row) => row.low5 !== undefined);
+const pictures = rows.filter((row) => row.error === undefined && row.low5 === undefined);
+const lowerIsWorse = about.labels.direction === "higher";
+const collator = new Intl.Collator("en", { numeric: true });
+const byScore = (a, b) =>
+  (lowerIsWorse ? a.score - b.score : b.score - a.score) || a.place - b.place;
+const byName = (a, b) => collator.compare(a.path, b.path) || (a.frame ?? 0) - (b.frame ?? 0);
+pictures.sort(byScore);
+// By name they are sorted when that is first asked for.
+const orders = { worst: pictures, best: pictures.toReversed() };
+
+// Four digits that tell scores apart: 0.1234 of a range of 1, 12.34 of a range of 100.
+const magnitude = Math.ceil(Math.log10(about.labels.high - about.labels.low));
+const digits = Math.max(0, Math.min(8, 4 - magnitude));
+const score = (value) => value.toFixed(digits);
+const whole = (number) => number.toLocaleString("en");
+const many = (number, one) => `${whole(number)} ${one}${number === 1 ? "" : "s"}`;
+const clock = (seconds) => {
+  const tenths = Math.round(10 * seconds);
+  return `${Math.floor(tenths / 600)}:${(tenths % 600 / 10).toFixed(1).padStart(4, "0")}`;
+};
+// A backslash in a name of Linux begins an escape: it parts folders on Windows alone.
+const parting = (path) => (/^([a-z]:|\\)\\/i.test(path) ? "\\" : "/");
+const base = (path) => path.slice(path.lastIndexOf(parting(path)) + 1) || path;
+// Control characters, and marks that turn the direction of text, make a name look like another.
+const shown = (name) => name.replace(
+  /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu,
+  (mark) => `\\u${mark.codePointAt(0).toString(16).padStart(4, "0")}`,
+);
+
+function thumbnail(row) {
+  const block = blocks[Math.floor(row.place / about.block)];
+  block.data ??= read(block.element);
+  const data = block.data[row.place % about.block];
+  if (data === null) return make("span", { className: "picture" }, "no thumbnail");
+  const image = make("img", { src: `data:image/webp;base64,${data}`, alt: "", decoding: "async" });
+  return make("span", { className: "picture" }, image);
+}
+
+function facts(list, pairs) {
+  list.replaceChildren(...pairs.filter(([, value]) => value !== undefined).map(
+    ([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)),
+  ));
+}
+
+function table(titles, lines) {
+  const cells = (tag, line) => line.map((cell) =>
+    make(tag, { className: tag === "td" && typeof cell === "number" ? "number" : "" },
+      typeof cell === "number" ? score(cell) : cell));
+  const head = make("tr", {}, ...cells("th", titles));
+  const body = lines.map((line) => make("tr", {}, ...cells("td", line)));
+  return make("div", { className: "scroll" },
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
+}

@@ -1,0 +1,132 @@
+"""What is to be scored, and what a worker makes of it.
+
+An item is small and can be pickled: it says where a picture lies, and a worker fetches it there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lifeiqa.errors import ConfigError
+from lifeiqa.image import Pixels
+
+
+@dataclass(frozen=True)
+class File:
+    """A picture in a file of its own; the path may hold surrogates for bytes that are no UTF-8."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A picture inside a tar archive that is not compressed: ``size`` bytes from ``offset`` on."""
+
+    archive: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """A picture whose bytes are here already: from a compressed archive, which has no offsets."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Address:
+    """A picture at an http or https address."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a video are scored: every Nth, or so many for each second of its time.
+
+    Raises:
+        ConfigError: not exactly one of them is given, or it is not positive.
+    """
+
+    every: int | None = None
+    per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.every, self.per_second) if value is not None]
+        if len(given) != 1 or not 0 < given[0] < math.inf:
+            raise ConfigError(
+                f"frames of a video: every {self.every}, {self.per_second} a second; "
+                f"give one of the two, greater than 0"
+            )
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file, of which some frames are scored."""
+
+    path: str
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an input has no score.
+
+    Attributes:
+        kind: class of the error, for instance ``ImageError``.
+        message: what is wrong, without the name of the input.
+    """
+
+    kind: str
+    message: str
+
+
+Origin: TypeAlias = File | Member | Data | Address | Video | Failure
+"""Where a picture lies; a failure stands for an input of which this much is known already."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One input.
+
+    Attributes:
+        name: what its rows call it: a path or address as it was given, ``archive.tar/member``.
+            One line of printable text.
+        origin: where it lies.
+    """
+
+    name: str
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Which frame of a video: its number from 0 in order of display, and its time in seconds."""
+
+    number: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """One picture, or one frame of a video, decoded and cut.
+
+    Attributes:
+        crops: uint8 ``(N, S, S, 3)``.
+        width: of the upright picture, in pixels.
+        height: of the upright picture, in pixels.
+        digest: sha256 of the file's bytes, by which a picture that comes again is known; None for
+            a frame.
+        thumbnail: a small WebP; None unless asked for.
+        frame: None for a picture.
+    """
+
+    crops: Pixels
+    width: int
+    height: int
+    digest: bytes | None = None
+    thumbnail: bytes | None = None
+    frame: Frame | None = None

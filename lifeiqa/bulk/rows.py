@@ -1,0 +1,44 @@
+"""Rows of scores, one a picture or frame, and how they are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What became of one input. The attributes are the columns, in this order.
+
+    Attributes:
+        path: the input's name.
+        score: in label units; of a video the mean over its frames. None where there is an error.
+        std: population standard deviation over the crops; of a video over its frames.
+        width: of the upright picture, in pixels.
+        height: of the upright picture, in pixels.
+        crops: number of crops that were scored.
+        frame: number of the frame in its video, from 0; None for any other row.
+        time: seconds from the video's beginning to the frame.
+        low5: of a video, the score that its worst 5 % of frames reach at best.
+        worst_second: of a video, the worst mean over the frames of one second.
+        worst_time: of a video, where that second begins, in seconds.
+        model: name of the model; "NAME (not verified)" for a file that does not match its manifest.
+        model_sha256: of the model file.
+        error: class of the error; None where there is a score.
+        message: what is wrong.
+    """
+
+    path: str
+    score: float | None = None
+    std: float | None = None
+    width: int | None = None
+    height: int | None = None
+    crops: int | None = None
+    frame: int | None = None
+    time: float | None = None
+    low5: float | None = None
+    worst_second: float | None = None
+    worst_time: float | None = None
+    model: str
+    model_sha256: str
+    error: str | None = None
+    message: str | None = None

@@ -1,0 +1,95 @@
+"""Tables of picture paths, CSV or Parquet, read a piece at a time."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lifeiqa.commands import printable
+from lifeiqa.errors import DatasetError, require
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+"""File name endings of tables."""
+# fmt: off
+USUAL_COLUMNS = (
+    "path", "image_name", "image", "file", "filename", "file_name", "image_path", "dis_img_path",
+    "dist_name", "url",
+)
+# fmt: on
+"""Names of a column of paths; of those that a table has the first is taken, unless one is named."""
+_ROWS = 4096
+_TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view", "null")
+
+
+def paths(table: str, column: str | None = None) -> Iterator[tuple[str, str | None]]:
+    """Each row of a table: what messages call it, and its path, or None where the cell is empty.
+
+    Args:
+        table: path of a CSV with a header, UTF-8 or the bytes of file names, or of a Parquet file.
+        column: the column of paths; None takes the first of `USUAL_COLUMNS` that is there.
+
+    Raises:
+        DatasetError: the table cannot be read, or cannot be read on; or it has no such column.
+        MissingDependencyError: it is a Parquet file, and pyarrow is not installed.
+    """
+    read = _parquet if table.lower().endswith(".parquet") else _csv
+    return read(table, column)
+
+
+def _csv(table: str, column: str | None) -> Iterator[tuple[str, str | None]]:
+    try:
+        # Bytes that are no UTF-8 become surrogates, as they do in any path.
+        with Path(table).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
+            rows = csv.reader(stream, strict=True)
+            at = _index(table, next(rows, []), column)
+            for row in rows:
+                if row:  # a blank line is no row
+                    yield f"line {rows.line_num}", _text(row[at] if at < len(row) else None)
+    except (OSError, csv.Error) as error:
+        raise _unreadable(table, error) from error
+
+
+def _parquet(table: str, column: str | None) -> Iterator[tuple[str, str | None]]:
+    arrow = require("pyarrow", extra="parquet", purpose="reading a Parquet table")
+    parquet = require("pyarrow.parquet", extra="parquet", purpose="reading a Parquet table")
+    row = 0
+    try:
+        with Path(table).open("rb") as stream, parquet.ParquetFile(stream) as file:
+            names = file.schema_arrow.names
+            at = _index(table, names, column)
+            kind = file.schema_arrow.field(at).type
+            if arrow.types.is_dictionary(kind):
+                kind = kind.value_type
+            if str(kind) not in _TEXTS:
+                raise DatasetError(
+                    f"{printable(table)}: column {names[at]} holds {kind}, not text. "
+                    f"Name a column of paths with --column"
+                )
+            # A thread of Arrow would not survive in a process that is forked later.
+            for batch in file.iter_batches(_ROWS, columns=[names[at]], use_threads=False):
+                for cell in batch.column(0).to_pylist():
+                    row += 1
+                    yield f"row {row}", _text(cell)
+    except (OSError, UnicodeDecodeError, arrow.ArrowException) as error:
+        raise _unreadable(table, error) from error
+
+
+def _text(cell: str | bytes | None) -> str | None:
+    return os.fsdecode(cell) if cell and cell.strip() else None
+
+
+def _index(table: str, columns: Sequence[str], column: str | None) -> int:
+    for name in USUAL_COLUMNS if column is None else (column,):
+        if name in columns:
+            return columns.index(name)
+    raise DatasetError(
+        f"{printable(table)}: no column of paths named {column or ' or '.join(USUAL_COLUMNS)}; "
+        f"it has {printable(', '.join(columns)) or 'no header'}. Name it with --column"
+    )
+
+
+def _unreadable(table: str, error: Exception) -> DatasetError:
+    cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return DatasetError(f"{printable(table)}: the table cannot be read: {cause}")

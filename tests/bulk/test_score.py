@@ -1,0 +1,249 @@
+"""`lifeiqa score` from one end to the other."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import tiny
+from lifeiqa.cli import main
+from lifeiqa.files import sha256_of
+
+LIFEIQA = Path(sys.executable).with_name("lifeiqa")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures of the greys 10, 20 and 30."""
+    for grey in (10, 20, 30):
+        tiny.write_picture(tmp_path / "pictures" / f"{grey}.png", grey)
+    return tmp_path / "pictures"
+
+
+def score(model, *arguments, **settings):
+    command = ["score", "--model", model, "--provider", "cpu", "--threads", "1", *arguments]
+    return CliRunner().invoke(main, [str(word) for word in command], **settings)
+
+
+def rows(model, *arguments, status=0, **settings):
+    done = score(model, "--format", "jsonl", *arguments, **settings)
+    assert done.exit_code == status, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def greys(found):
+    return [row.get("score") for row in found]
+
+
+def test_a_list_on_standard_input(model, folder):
+    names = f"{folder}/30.png\n{folder}/10.png\n"
+
+    assert greys(rows(model, "-", input=names)) == [30, 10]
+    assert greys(rows(model, "-", "--null", input=names.replace("\n", "\0"))) == [30, 10]
+
+
+def test_a_pattern(model, folder):
+    assert greys(rows(model, f"{folder}/[12]0.*")) == [10, 20]
+
+
+def test_tables(model, folder):
+    table = folder / "table.csv"
+    table.write_text("name,mos\n20.png,1\nlost.png,2\n")
+
+    good, bad = rows(model, table, "--column", "name", status=1)
+
+    assert (good["path"], good["score"]) == ("20.png", 20)
+    assert (bad["path"], bad["error"]) == ("lost.png", "ImageError")
+    assert bad["message"] == "No such file or directory"
+
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    parquet.write_table(pa.table({"path": ["30.png"]}), folder / "table.parquet")
+    assert greys(rows(model, folder / "table.parquet", "--images", folder)) == [30]
+
+
+def test_archives(model, folder, tmp_path):
+    (folder / "bad.png").write_text("dear diary")
+    for name, mode in (("plain.tar", "w"), ("packed.tar.gz", "w:gz")):
+        with tarfile.open(tmp_path / name, mode) as archive:
+            archive.add(folder, "shard")
+
+        found = rows(model, tmp_path / name, status=1)
+
+        assert greys(found) == [10, 20, 30, None]
+        assert found[0]["path"] == f"{tmp_path}/{name}/shard/10.png"
+        assert found[3]["message"].startswith("not a picture")
+
+
+def test_addresses_need_a_flag(model):
+    (row,) = rows(model, "http://127.0.0.1:9/a.png", status=1)
+    assert "--allow-http" in row["message"]
+
+    (row,) = rows(model, "--allow-http", "http://127.0.0.1:9/a.png", status=1)
+    assert (row["path"], row["error"]) == ("http://127.0.0.1:9/a.png", "ImageError")
+    assert "refused" in row["message"]
+    assert "127.0.0.1" not in row["message"]
+
+
+def test_a_video_has_a_row_a_frame_and_one_for_the_whole(model, tmp_path):
+    av = pytest.importorskip("av")
+    import numpy as np
+
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=4)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
+        for grey in (40, 40, 40, 40, 10, 20, 30, 40, 90):
+            picture = np.full((48, 64, 3), grey, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+    *frames, whole = rows(model, path, "--every", 1)
+
+    scores = [40, 40, 40, 40, 10, 20, 30, 40, 90]
+    assert greys(frames) == pytest.approx(scores, abs=1)
+    assert [row["frame"] for row in frames] == list(range(9))
+    assert [row["time"] for row in frames] == pytest.approx([n / 4 for n in range(9)], abs=0.01)
+    assert whole["score"] == pytest.approx(statistics.mean(greys(frames)))
+    assert whole["std"] == pytest.approx(statistics.pstdev(greys(frames)))
+    assert (whole["low5"], whole["worst_second"]) == (frames[4]["score"], pytest.approx(25, abs=1))
+    assert (whole["worst_time"], whole["crops"]) == (1, 45)
+    assert (whole["width"], whole["height"]) == (64, 48)
+    assert len(rows(model, path, "--per-second", 1)) == 3 + 1
+
+    path.write_bytes(path.read_bytes()[:300])
+    (row,) = rows(model, path, status=1)
+    assert (row["path"], row["error"]) == (str(path), "ImageError")
+
+
+def test_a_sampling_that_cannot_work_is_refused(model, folder):
+    done = score(model, folder, "--every", 2, "--per-second", 1)
+
+    assert "--every and --per-second exclude each other" in done.stderr
+    assert done.exit_code == 2
+    assert score(model, folder, "--every", 0).exit_code == 2
+
+
+@pytest.mark.parametrize("option", ["--workers", "--batch", "--shard"])
+def test_a_number_that_is_none_is_refused(model, folder, option):
+    done = score(model, folder, option, "0")
+    assert done.exit_code == 2
+    assert done.stderr == f"ConfigError: {option[2:]} is 0: at least 1 is expected\n"
+
+
+def test_a_closer_limit_of_the_users_is_kept(model, folder):
+    """A worker's own limit lies about 1.5 GB of addresses away; this one is closer."""
+    words = [LIFEIQA, "score", folder, "--model", model, "--provider", "cpu", "--threads", "1"]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -v 1400000 && exec "$@"', "sh", *words, "--format", "jsonl"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert greys(map(json.loads, done.stdout.splitlines())) == [10, 20, 30]
+
+
+def test_parquet_out(model, folder, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    done = score(model, folder, "--format", "parquet", "--out", tmp_path / "out")
+
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    table = parquet.read_table(tmp_path / "out" / "part-00000.parquet")
+    assert table.column("score").to_pylist() == [10, 20, 30]
+    assert set(table.column("model_sha256").to_pylist()) == {sha256_of(model)}
+
+
+def test_a_table_for_people_is_no_form_of_a_shard(model, folder, tmp_path):
+    done = score(model, folder, "--format", "table", "--out", tmp_path / "out")
+
+    assert "a table is for people: --out takes csv, jsonl or parquet" in done.stderr
+    assert done.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_a_page_is_written_beside_the_rows(model, folder, tmp_path, out):
+    (folder / "bad.png").write_text("dear diary")
+    where = ["--out", tmp_path / "out"] if out else []
+
+    for _ in range(2):  # the second time there is nothing left to do in the folder
+        done = score(model, folder, "--html", tmp_path / "page.html", *where)
+
+        assert done.exit_code == 1
+        page = (tmp_path / "page.html").read_text()
+        assert page.count("data:image/webp;base64,") + page.count('"UklGR') >= 3
+        assert "bad.png" in page
+
+
+def test_a_page_can_be_made_of_a_run_that_was_killed(model, folder, tmp_path):
+    arguments = [folder, "--html", tmp_path / "page.html", "--out", tmp_path / "out", "--shard", 1]
+    score(model, *arguments)
+    whole = (tmp_path / "page.html").read_text()
+    (tmp_path / "out" / "part-00001.csv").unlink()  # as if it had been killed before
+    (tmp_path / "page.html").unlink()
+
+    score(model, *arguments)
+
+    again = (tmp_path / "page.html").read_text()
+    assert len(again) == pytest.approx(len(whole), abs=100)  # but for the date
+
+
+def test_a_model_that_does_not_match_its_manifest(folder, tmp_path):
+    model = tiny.write_model(tmp_path / "tiny.onnx")
+    other = tiny.write_model(tmp_path / "other.onnx", gain=0.5)
+    shutil.copy(other, model)
+
+    refused = score(model, folder)
+    assert "ArtifactError" in refused.stderr
+    assert refused.exit_code == 2
+
+    found = rows(model, folder, "--no-verify")
+    assert greys(found) == [5, 10, 15]
+    assert {row["model"] for row in found} == {"tiny (not verified)"}
+    assert {row["model_sha256"] for row in found} == {sha256_of(model)}
+    assert "not verified" in score(model, folder, "--no-verify").stderr
+
+
+def test_a_folder_without_permission_is_a_row_and_the_rest_is_scored(model, folder, tmp_path):
+    """By a user that is not root, who may read everything."""
+    closed = folder / "closed"
+    closed.mkdir()
+    tiny.write_picture(closed / "40.png", 40)
+    closed.chmod(0)
+    command = [LIFEIQA, "score", "-r", folder, "--model", model, "--format", "csv"]
+    if os.getuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may read every folder, and there is no setpriv to be somebody else")
+        # Root without the capabilities that let it read what it must not.
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    closed.chmod(0o755)
+
+    assert done.returncode == 1, done.stderr
+    *good, bad = sorted(csv.DictReader(io.StringIO(done.stdout)), key=lambda row: row["error"])
+    assert [row["score"] for row in good] == ["10.0", "20.0", "30.0"]
+    assert (bad["path"], bad["error"]) == (str(closed), "DatasetError")
+    assert bad["message"] == "folder cannot be read: Permission denied"
+
+
+def test_links_that_lead_in_a_circle_are_not_followed(model, folder):
+    (folder / "again").symlink_to(folder)
+    (folder / "self.png").symlink_to(folder / "self.png")
+
+    found = rows(model, folder, "-r", status=1)
+
+    assert greys(found) == [10, 20, 30, None]
+    assert found[3]["message"] == "Too many levels of symbolic links"
