@@ -1,0 +1,200 @@
+"""Scores the pictures of a Ray Dataset.
+
+::
+
+    dataset.map_batches(
+        ScoreBatch,
+        fn_constructor_kwargs={"column": "path"},
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=8),  # each with a session and a CPU of its own
+        num_cpus=1,
+    )
+
+Actors must leave a CPU of the cluster free: without one Ray cannot read or write, and waits for
+ever.
+``examples/ray_score.py`` is a whole program. This module itself does not import Ray.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lifeiqa.crops import crops_from_pixels
+from lifeiqa.errors import ConfigError, ImageError, require
+from lifeiqa.image import MAX_PIXELS, Pixels, decode, describe
+from lifeiqa.scorer import Scorer
+
+Batch: TypeAlias = Any
+"""A ``pyarrow.Table``, or a dict of columns: numpy arrays as Ray has them by default."""
+
+COLUMNS = {
+    "score": "float64",
+    "std": "float64",
+    "width": "int32",
+    "height": "int32",
+    "crops": "int32",
+    "model": "string",
+    "model_sha256": "string",
+    "error": "string",
+    "message": "string",
+}
+"""The columns that are added, with their types in Arrow; see `lifeiqa.bulk.rows.Row`."""
+
+_RUN = 32  # crops in one run, as many as Scorer takes
+
+
+class ScoreBatch:
+    """For ``ray.data.Dataset.map_batches``: adds `COLUMNS` to a batch of pictures.
+
+    Ray makes one in each actor, from arguments that it can pickle, and the session is opened there.
+    Every machine needs the model file under the same path, or the bundled model.
+
+    A picture that cannot be scored, or a null, is a row whose ``error`` and ``message`` say why
+    and whose ``score``, ``std``, ``width``, ``height`` and ``crops`` are null; for any other row
+    ``error`` and ``message`` are null. Nulls are Arrow's, never NaN, and a column has the same type
+    in every batch, also where all its values are null.
+
+    Crops are joined across pictures and scored 32 at a time. Beside the batch itself, memory holds
+    these and one decoded picture with its crops, however many pictures a batch has.
+
+    Args:
+        column: the column of pictures: paths, the bytes of files, or uint8 RGB ``(H, W, 3)``.
+        model: a model file; None takes the bundled model.
+        crops: a crop plan in place of the model's own, see `lifeiqa.crops.CropPlan`.
+        provider: see `lifeiqa.open_session`. Name one where machines differ: runtimes round in
+            different ways.
+        threads: CPU threads of the session, by default the one CPU that Ray gives to an actor. Give
+            as many as ``num_cpus``; None leaves it to the runtime, which may take every core.
+        max_pixels: the largest picture that is decoded.
+        prefix: stands before the name of each column that is added.
+        drop: leave the column of pictures out of the result. Bytes then do not travel on.
+
+    Raises:
+        LifeIQAError: the model cannot be opened or the crop plan cannot be read.
+    """
+
+    def __init__(
+        self,
+        column: str,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        crops: str | None = None,
+        provider: str | None = None,
+        threads: int | None = 1,
+        max_pixels: int = MAX_PIXELS,
+        prefix: str = "",
+        drop: bool = False,
+    ) -> None:
+        self._column = column
+        self._scorer = Scorer(
+            model, crops=crops, provider=provider, threads=threads, max_pixels=max_pixels
+        )
+        self._prefix = prefix
+        self._drop = drop
+        self._arrow: Any = require("pyarrow", extra="ray", purpose="scoring batches of Ray")
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Score one batch.
+
+        Args:
+            batch: a ``pyarrow.Table`` (``batch_format="pyarrow"``), which is best: its other
+                columns stay as they are, and pictures are copied one at a time. Or a dict of numpy
+                arrays, in which Ray has turned integers with nulls into floats.
+
+        Returns:
+            The batch in the same form with further columns; in a dict they are Arrow arrays, which
+            have nulls. Rows keep their order.
+
+        Raises:
+            ConfigError: there is no such column, or the batch has one of `COLUMNS` already.
+            LifeIQAError: the session failed, which says nothing about a picture.
+        """
+        table = isinstance(batch, self._arrow.Table)
+        self._require_columns(batch.column_names if table else list(batch))
+        pictures = batch[self._column]
+        rows = self._rows((value.as_py() for value in pictures) if table else pictures)
+        added = {
+            self._prefix + name: self._arrow.array([row.get(name) for row in rows], type=kind)
+            for name, kind in COLUMNS.items()
+        }
+        if table:
+            for name, values in added.items():
+                batch = batch.append_column(name, values)
+            return batch.drop_columns([self._column]) if self._drop else batch
+        kept = {n: values for n, values in batch.items() if not self._drop or n != self._column}
+        return kept | added
+
+    def _require_columns(self, names: list[str]) -> None:
+        if self._column not in names:
+            raise ConfigError(
+                f"there is no column {self._column!r} in a batch of {', '.join(names)}: "
+                f"name the one that holds the pictures"
+            )
+        taken = [self._prefix + name for name in COLUMNS if self._prefix + name in names]
+        if taken:
+            raise ConfigError(
+                f"the batch has {', '.join(taken)} already: give a prefix, for instance 'iqa_'"
+            )
+
+    def _rows(self, pictures: Iterable[Any]) -> list[dict[str, Any]]:
+        """One row a picture; what is not in a row is null."""
+        rows: list[dict[str, Any]] = []
+        runs = _runs(self._crops(pictures, rows))
+        none = np.empty(0, np.float32)
+        scores = np.concatenate([none, *(self._scorer.score_crops(run) for run in runs)])
+        start = 0
+        for row in rows:
+            if "crops" in row:
+                own = scores[start : start + row["crops"]]
+                row["score"] = float(own.mean(dtype=np.float64))
+                row["std"] = float(own.std(dtype=np.float64))
+                start += row["crops"]
+        return rows
+
+    def _crops(self, pictures: Iterable[Any], rows: list[dict[str, Any]]) -> Iterator[Pixels]:
+        """The crops ``(N, S, S, 3)`` of each picture that has some, and a row for every picture."""
+        manifest = self._scorer.manifest
+        model = {"model": manifest.name, "model_sha256": manifest.sha256}
+        for picture in pictures:
+            try:
+                pixels = self._decoded(picture)
+                crops = crops_from_pixels(
+                    pixels, self._scorer.preprocessing, manifest.config.crop_size
+                )
+            except ImageError as error:
+                # The row names the picture already.
+                message = str(error).removeprefix(f"{describe(picture)}: ")
+                rows.append({**model, "error": type(error).__name__, "message": message})
+                continue
+            height, width, _ = pixels.shape
+            rows.append({**model, "width": width, "height": height, "crops": len(crops)})
+            yield crops
+
+    def _decoded(self, picture: Any) -> Pixels:
+        if not isinstance(picture, str | bytes | np.ndarray):
+            raise ImageError(
+                f"{reprlib.repr(picture)} is no picture: a path, the bytes of a file, or uint8 RGB "
+                f"of shape (H, W, 3) is expected"
+            )
+        return decode(picture, max_pixels=self._scorer.max_pixels)
+
+
+def _runs(arrays: Iterable[Pixels]) -> Iterator[Pixels]:
+    """Join arrays of crops, and cut them into runs of 32; the last one may be shorter."""
+    waiting: list[Pixels] = []
+    count = 0
+    for crops in arrays:
+        waiting.append(crops)
+        count += len(crops)
+        if count >= _RUN:
+            joined = np.concatenate(waiting)
+            whole = count - count % _RUN
+            yield from np.split(joined[:whole], whole // _RUN)
+            waiting, count = [joined[whole:]], count - whole
+    if count:
+        yield np.concatenate(waiting)
