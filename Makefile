@@ -13,7 +13,7 @@ CPP_SOURCES = $$(find engines/cpp tests/cpp -path engines/cpp/build -prune -o -n
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test browser cpp test-cpp test-gpu lint card bench clean
+.PHONY: demo test browser cpp test-cpp test-gpu lint card bench bench-bulk clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -88,6 +88,10 @@ bench: cpp
 		--runtime onnxruntime --runtime openvino -o $(RESULTS)/bench_swin_base
 	$(BIN)/python -m lifeiqa_benchmarks.readme README.md $(RESULTS)/bench_lite0/report.json \
 		$(RESULTS)/bench_lite0_int8/report.json $(RESULTS)/bench_swin_base/report.json
+
+# Scores the pictures of FOLDER/images, whole and killed, and states what it took.
+bench-bulk: $(INSTALLED)
+	$(BIN)/python -m lifeiqa_benchmarks.bulk $(DATA)/images $(RESULTS)/bulk.json
 
 clean:
 	rm -rf $(VENV) .venv-gpu exported engines/cpp/build

@@ -82,11 +82,11 @@ def run(
     process. Writes report.json, report.md and report.html.
     """
     require_all("scipy", "matplotlib", "skimage", extra="dev", purpose="lifeiqa-bench run")
+    from lifeiqa.bulk.run import cores
     from lifeiqa.data.pictures import pictures_in
     from lifeiqa.files import atomic_write
     from lifeiqa_benchmarks import page, table
     from lifeiqa_benchmarks.candidate import candidates_from
-    from lifeiqa_benchmarks.machine import cores
     from lifeiqa_benchmarks.run import Settings
     from lifeiqa_benchmarks.run import run as measure
     from lifeiqa_export.photographs import photographs

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lifeiqa import __version__
+from lifeiqa.bulk.run import cores
 from lifeiqa.errors import DeviceError
 from lifeiqa.sessions.driver import cuda_device
 
@@ -45,11 +46,6 @@ def machine() -> dict[str, Any]:
             name: version for name in (*_PACKAGES, *_ENGINES) if (version := _version(name))
         },
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _cpu_info() -> dict[str, str]:
