@@ -88,7 +88,8 @@ def mutated(data, most, seed):
         chunks[place] = chance.choice((b"tRNS", b"PLTE", b"acTL", b"fcTL", b"iCCP", b"eXIf")), body
     else:
         chunks[place] = name, _mutated_bytes(body, most, chance)
-    return SIGNATURE + b"".join(_framed(*chunk) for chunk in chunks)
+    whole = SIGNATURE + b"".join(_framed(*chunk) for chunk in chunks)
+    return whole if len(whole) <= most else _mutated_bytes(data, most, chance)
 
 
 def _mutated_bytes(data, most, chance):
