@@ -26,7 +26,7 @@ from PIL import Image
 from lifeiqa.config import Preprocessing, Resample
 from lifeiqa.errors import ConfigError, ImageError
 from lifeiqa.image import MAX_PIXELS
-from lifeiqa.picture import Pixels, Raster, strips
+from lifeiqa.picture import Pixels, Raster, rows_of, strips
 
 R = TypeVar("R", bound=Raster)
 
@@ -172,13 +172,13 @@ def resize(picture: R, height: int, width: int, resample: Resample) -> R | Pixel
     kernel = _KERNELS[resample]
     # Rows are independent of each other in the first pass and columns in the second, so that
     # strips give the same bytes as the whole, in little memory.
-    narrow = np.empty((old_height, width, 3), np.uint8)
+    narrow = Image.new("RGB", (width, old_height))
     for rows in strips(old_height, max(old_width, width)):
-        strip = Image.fromarray(picture[rows])
-        narrow[rows] = np.asarray(strip.resize((width, strip.height), kernel))
+        strip = rows_of(picture, rows)
+        narrow.paste(strip.resize((width, strip.height), kernel), (0, rows.start))
     resized = np.empty((height, width, 3), np.uint8)
     for columns in strips(width, max(old_height, height)):
-        strip = Image.fromarray(narrow[:, columns])
+        strip = narrow.crop((columns.start, 0, columns.stop, old_height))
         resized[:, columns] = np.asarray(strip.resize((strip.width, height), kernel))
     return resized
 

@@ -68,6 +68,10 @@ class Picture:
 
     def __getitem__(self, rows: slice) -> Pixels:
         """These rows, uint8 ``(n, W, 3)``."""
+        return np.asarray(self.rows(rows))
+
+    def rows(self, rows: slice) -> Image.Image:
+        """These rows for Pillow, mode RGB; not to be changed."""
         top, bottom, _ = rows.indices(self.shape[0])
         strip = self._image
         if (top, bottom) != (0, self.shape[0]):
@@ -98,6 +102,11 @@ Raster: TypeAlias = Pixels | Picture
 """Something with a ``shape`` ``(H, W, 3)`` and RGB rows."""
 
 
+def rows_of(picture: Raster, rows: slice) -> Image.Image:
+    """Rows for Pillow, mode RGB; not to be changed."""
+    return picture.rows(rows) if isinstance(picture, Picture) else Image.fromarray(picture[rows])
+
+
 def strips(length: int, breadth: int) -> Iterator[slice]:
     """Divide ``length`` rows of ``breadth`` pixels into pieces that are cheap to work on."""
     step = max(1, _STRIP // breadth)
@@ -112,18 +121,18 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def _to_rgb(image: Image.Image, bits: int) -> Pixels:
+def _to_rgb(image: Image.Image, bits: int) -> Image.Image:
     if image.mode.startswith("I"):  # I;16, I;16B, I;16L, and I for some 16-bit files
         grey = np.asarray(image)
         samples = (grey >> (bits - 8)).astype(np.uint8)
         samples[grey == image.info.get("transparency")] = 255  # a colour key, as PNG has it
-        return np.repeat(samples[:, :, np.newaxis], 3, axis=2)
+        return Image.fromarray(samples).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         return _on_white(np.asarray(image.convert("RGBA")))
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _on_white(rgba: npt.NDArray[np.uint8]) -> Pixels:
+def _on_white(rgba: npt.NDArray[np.uint8]) -> Image.Image:
     alpha = rgba[:, :, 3:].astype(np.uint16)
     mixed = rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127  # at most 65,152
-    return (mixed // 255).astype(np.uint8)
+    return Image.fromarray((mixed // 255).astype(np.uint8))
