@@ -4,8 +4,10 @@
 as Markdown.
 
 - Decoding and inference are each timed alone, with the processes and threads that the run has, and
-  the run as the command that a user types, its start included. Where the two have a core each, no
-  run can be faster than the larger of them; where both use every core, none than their sum.
+  the run as the command that a user types, its start included: three rounds of the three, in turns.
+- No run can be faster than its limit: than the larger of the two, and than the work of both spread
+  evenly over the cores. With a core for each the limit is the larger of them; where each takes
+  every core, it is their sum.
 - Memory is what all processes of the run share out among them (Pss), looked at ten times a second.
 - The killed run is killed five times at random moments and ended each time by the same command.
 """
@@ -14,10 +16,12 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,53 +40,79 @@ from lifeiqa.scorer import Scorer
 from lifeiqa_benchmarks.machine import machine
 from lifeiqa_benchmarks.memory import Memory
 
+_ROUNDS = 3
 _KILLS = 5
 _LARGE = (12000, 8334)  # 100 megapixels
 
 
 def measure(folder: Path, plan: Plan, threads: int) -> dict[str, Any]:
     """Everything, as plain values for JSON."""
-    decoding, crops = _decoding(folder, plan)
     report: dict[str, Any] = {
         "machine": machine(),
-        "folder": folder.name,
-        "pictures": len(crops),
         "workers": plan.workers,
         "threads": threads,
         "batch": plan.batch,
-        "decode_s": decoding,
-        "inference_s": _inference(np.concatenate(crops), plan, threads),
     }
     with tempfile.TemporaryDirectory() as scratch:
-        whole, broken = Path(scratch, "whole"), Path(scratch, "broken")
         command = [
             *(sys.executable, "-m", "lifeiqa", "score", str(folder), "--provider", "cpu"),
             *("--threads", str(threads), "--workers", str(plan.workers)),
-            *("--batch", str(plan.batch), "--shard", "100"),
+            *("--batch", str(plan.batch), "--shard", "100", "--out"),
         ]
-        report |= _run([*command, "--out", str(whole)])
-        report["kills"] = _killed([*command, "--out", str(broken)], report["run_s"])
+        report["rounds"] = []
+        task = _task(plan)
+        crops = np.concatenate(list(_crops(folder, task, plan.workers)))
+        for number in range(_ROUNDS):
+            decoding = _decoding(folder, task, plan.workers)
+            inference = _inference(crops, plan, threads)
+            whole = Path(scratch, f"whole {number}")
+            run = _run([*command, str(whole)])
+            report["rounds"].append({"decode_s": decoding, "inference_s": inference, **run})
+        totals = json.loads((whole / "finished.json").read_text())
+        report |= {"pictures": totals["inputs"], "failures": totals["failures"]}
+        broken = Path(scratch, "broken")
+        report["kills"] = _killed([*command, str(broken)], run["run_s"])
         report["same_rows_after_kills"] = _rows(whole) == _rows(broken)
-        report["failures"] = json.loads((whole / "finished.json").read_text())["failures"]
         report["large_jpeg"] = _large(folder, Path(scratch))
-    report["pictures_per_s"] = report["pictures"] / report["run_s"]
-    alone = report["decode_s"], report["inference_s"]
-    report["times_the_larger"] = report["run_s"] / max(alone)
-    report["times_the_sum"] = report["run_s"] / sum(alone)
     return report
 
 
-def _decoding(folder: Path, plan: Plan) -> tuple[float, list[Pixels]]:
-    """Seconds to decode and cut every picture, and their crops."""
+def limit(decode_s: float, inference_s: float, *, workers: int, threads: int, cores: int) -> float:
+    """Seconds that a run takes at least which decodes and scores at the same time.
+
+    Args:
+        decode_s: seconds for decoding alone, with ``workers`` processes.
+        inference_s: seconds for inference alone, with ``threads`` threads.
+        workers: processes that decode.
+        threads: threads of the session.
+        cores: of the machine; more processes or threads than cores take no more of them.
+    """
+    work = decode_s * min(workers, cores) + inference_s * min(threads, cores)
+    return max(decode_s, inference_s, work / cores)
+
+
+def _task(plan: Plan) -> Task:
+    """What the run has its processes do."""
     with Scorer(provider="cpu") as scorer:
-        preprocessing, size = scorer.preprocessing, scorer.manifest.config.crop_size
-        task = Task(preprocessing, size, scorer.max_pixels, thumbnails=False, seconds=plan.seconds)
-    crops = []
-    with Pool(task, plan.workers, CropPlan.parse(preprocessing.crops).count) as pool:
-        begun = time.perf_counter()
+        size = scorer.manifest.config.crop_size
+        return Task(
+            scorer.preprocessing, size, scorer.max_pixels, thumbnails=False, seconds=plan.seconds
+        )
+
+
+def _decoding(folder: Path, task: Task, workers: int) -> float:
+    """Seconds to decode and cut every picture; to keep the crops would take time of its own."""
+    begun = time.perf_counter()
+    for _ in _crops(folder, task, workers):
+        pass
+    return time.perf_counter() - begun
+
+
+def _crops(folder: Path, task: Task, workers: int) -> Iterator[Pixels]:
+    """The crops of each picture."""
+    with Pool(task, workers, CropPlan.parse(task.preprocessing.crops).count) as pool:
         for _, parts in pool.decoded(items([str(folder)])):
-            crops += [part.crops for part in parts if isinstance(part, Part)]
-        return time.perf_counter() - begun, crops
+            yield from (part.crops for part in parts if isinstance(part, Part))
 
 
 def _inference(crops: Pixels, plan: Plan, threads: int) -> float:
@@ -148,48 +178,73 @@ def _large(folder: Path, scratch: Path) -> dict[str, Any]:
 
 
 def markdown(reports: list[dict[str, Any]]) -> str:
-    """The reports as a table, a column each."""
-    lines = {
-        "processes that decode, threads of the session": "{workers} and {threads}",
-        "pictures": "{pictures:,}, of which {failures} failed",
-        "decoding alone, s": "{decode_s:.1f}",
-        "inference alone, s": "{inference_s:.1f}",
-        "the run, start included, s": "{run_s:.1f}",
-        "times the larger of the two": "{times_the_larger:.2f}",
-        "times their sum": "{times_the_sum:.2f}",
-        "pictures a second": "{pictures_per_s:.1f}",
-        "peak memory of all processes, MB": "{peak_mb:.0f}",
-        "memory after a quarter of the run, MB": "{quarter_mb:.0f}",
-        "memory near its end, MB": "{end_mb:.0f}",
-        "killed, s after each start": "{killed}",
-        "the same rows as unbroken": "{same_rows_after_kills}",
-        "a JPEG of 100 megapixels: s, peak memory in MB": "{large_s:.1f}, {large_mb:.0f}",
-    }
-    columns = [_flat(report) for report in reports]
-    rows = [
-        f"| {name} | {' | '.join(form.format(**column) for column in columns)} |"
-        for name, form in lines.items()
-    ]
-    dashes = "| --- " * (len(columns) + 1) + "|"
+    """The reports as a table, a column each; of the rounds the median, with lowest and highest."""
+    columns = [_column(report) for report in reports]
+    rows = [f"| {name} | {' | '.join(c[name] for c in columns)} |" for name in columns[0]]
     found = reports[0]["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
-    head = "| | " + " | ".join(f"run {n}" for n in range(1, len(columns) + 1)) + " |"
     where = f"{found['cpu']} ({found['cores']} cores); commit {found['commit']}; {packages}."
+    notes = (
+        "Decoding includes cutting; each was timed alone, with the same processes and threads as "
+        "in the run, whose start is included. The limit is the larger of the two, or the work of "
+        f"both spread over all cores where that takes longer. Medians of {_ROUNDS} rounds, with "
+        "the lowest and the highest."
+    )
     return "\n".join(
-        [f"# Bulk scoring of {reports[0]['folder']}", "", head, dashes, *rows, "", where, ""]
+        [
+            f"# Scoring {reports[0]['pictures']:,} pictures",
+            "",
+            "| " * (len(columns) + 1) + "|",
+            "| --- " * (len(columns) + 1) + "|",
+            *rows,
+            "",
+            notes,
+            "",
+            where,
+            "",
+        ]
     )
 
 
-def _flat(report: dict[str, Any]) -> dict[str, Any]:
+def _column(report: dict[str, Any]) -> dict[str, str]:
+    rounds, large = report["rounds"], report["large_jpeg"]
+    alone = [(one["decode_s"], one["inference_s"]) for one in rounds]
+    runs = [one["run_s"] for one in rounds]
+    sizes = {name: report[name] for name in ("workers", "threads")}
+    limits = [limit(*two, **sizes, cores=report["machine"]["cores"]) for two in alone]
+    peaks, quarters, ends = (
+        [one[name] / 1e6 for one in rounds]
+        for name in ("peak_bytes", "bytes_after_a_quarter", "bytes_near_the_end")
+    )
     return {
-        **report,
-        "killed": ", ".join(map(str, report["kills"])),
-        "peak_mb": report["peak_bytes"] / 1e6,
-        "quarter_mb": report["bytes_after_a_quarter"] / 1e6,
-        "end_mb": report["bytes_near_the_end"] / 1e6,
-        "large_s": report["large_jpeg"]["run_s"],
-        "large_mb": report["large_jpeg"]["peak_bytes"] / 1e6,
+        "processes that decode, threads of the session": "{workers} and {threads}".format(**sizes),
+        "pictures that failed": str(report["failures"]),
+        "decoding alone, s": _spread([two[0] for two in alone], 1),
+        "inference alone, s": _spread([two[1] for two in alone], 1),
+        "the run, s": _spread(runs, 1),
+        "times the larger of the two": _spread(_ratios(runs, map(max, alone)), 2),
+        "share of the limit": _spread(_ratios(limits, runs), 2),
+        "pictures a second": _spread([report["pictures"] / run for run in runs], 1),
+        "peak memory of all processes, MB": _spread(peaks, 0),
+        "memory after a quarter of the run, MB": _spread(quarters, 0),
+        "memory near its end, MB": _spread(ends, 0),
+        "killed, s after each start": ", ".join(map(str, report["kills"])),
+        "then the same rows as unbroken": str(report["same_rows_after_kills"]).lower(),
+        "a JPEG of 100 megapixels: s, peak memory in MB": (
+            f"{large['run_s']:.1f}, {large['peak_bytes'] / 1e6:.0f}"
+        ),
     }
+
+
+def _ratios(above: Iterable[float], below: Iterable[float]) -> list[float]:
+    return [one / other for one, other in zip(above, below, strict=True)]
+
+
+def _spread(values: list[float], digits: int) -> str:
+    low, middle, high = (
+        f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values))
+    )
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def main(folder: Path, out: Path) -> None:
