@@ -76,5 +76,11 @@ class Browser:
             if message["method"] == "Network.requestWillBeSent":
                 self.requests.append(message["params"]["request"]["url"])
 
+    def forget(self) -> None:
+        """Drop what was asked and said so far."""
+        self.read_logs()
+        self.requests.clear()
+        self.complaints.clear()
+
     def close(self) -> None:
         self.driver.quit()

@@ -3,11 +3,13 @@ import contextlib
 import pytest
 
 import tiny
+from browser import Browser
 from lifeiqa.bulk.items import File, Item
 from lifeiqa.bulk.ledger import Ledger
 from lifeiqa.bulk.run import Plan, score_items
 from lifeiqa.commands import printable
 from lifeiqa.scorer import Scorer
+from pages import FAILURES, FILM, PICTURES, scroll_to, settle, written
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +51,28 @@ class Collector:
 
 def item(path):
     return Item(printable(path), File(str(path)))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    opened = Browser()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory):
+    """A page of 10,000 pictures, a film and failures."""
+    return written(tmp_path_factory.mktemp("page") / "large.html", [*PICTURES, FILM, *FAILURES])
+
+
+@pytest.fixture
+def page(browser, large):
+    """The large page as it is when it was just opened."""
+    if browser.driver.current_url != large.as_uri():
+        browser.open(large)
+    browser.run("document.querySelector('#detail').close(); document.querySelector('form').reset()")
+    browser.run("document.querySelectorAll('details').forEach((part) => { part.open = false; })")
+    settle(browser)
+    scroll_to(browser, "body")
+    return browser
