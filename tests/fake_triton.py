@@ -30,6 +30,12 @@ class Tensor:
     shape: tuple
 
 
+def tensors_of(engine):
+    """The inputs and outputs that a manifest states of an engine."""
+    types = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
+    return [Tensor(each.name, types[each.type], each.shape) for each in engine.tensors]
+
+
 def config_in(folder):
     """The configuration of the model in a folder of a repository."""
     text = (folder / "config.pbtxt").read_text(encoding="utf-8")

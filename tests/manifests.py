@@ -5,9 +5,7 @@ import dataclasses
 import tiny
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
 from lifeiqa.engine import BatchProfile, EngineInfo, Tensor
-from lifeiqa.manifest import (
-    Parent,
-)
+from lifeiqa.manifest import Parent, write_with_sidecar
 
 FULL = tiny.manifest(
     config=ModelConfig(variant="official", backbone="lite0", head="moe", experts=8, top_k=3),
@@ -44,3 +42,17 @@ ENGINE = dataclasses.replace(
     ),
     parents=(Parent(file="tiny.fp16.onnx", sha256="ef" * 32), *FULL.parents),
 )
+
+
+def write_plan(path, *profiles, batch=-1, **changes):
+    """A file with the manifest of an engine."""
+    size = ENGINE.config.crop_size
+    tensors = (
+        dataclasses.replace(ENGINE.engine.tensors[0], shape=(batch, size, size, 3)),
+        dataclasses.replace(ENGINE.engine.tensors[1], shape=(batch,)),
+    )
+    sizes = tuple(map(BatchProfile.parse, profiles))
+    info = dataclasses.replace(ENGINE.engine, profiles=sizes, tensors=tensors, **changes)
+    manifest = dataclasses.replace(ENGINE, engine=info)
+    write_with_sidecar(path, manifest, lambda temporary: temporary.write_bytes(b"a plan"))
+    return path

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from google.protobuf.message import Message
 from onnx import ModelProto, TensorProto
+
+from lifeiqa.errors import ArtifactError
+from lifeiqa.onnxfile import read_onnx
 
 GAIN = np.array([7.0], np.float32).tobytes()
 """The weight of `tiny.model`, as bytes."""
@@ -35,3 +41,18 @@ def tensors_in(message: Message):
         if field.message_type is not None:
             for each in [value] if isinstance(value, Message) else value:
                 yield from tensors_in(each)
+
+
+def written(folder: Path, proto: ModelProto) -> Path:
+    path = folder / "tiny.onnx"
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+def refusal(path: Path) -> str:
+    """Why a file is not looked at any further."""
+    with pytest.raises(ArtifactError) as caught:
+        read_onnx(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: not an ONNX model that can be used: ")
+    return message

@@ -24,9 +24,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lifeiqa.crops import crops_from_pixels
+from lifeiqa.cutting import Cut, cut
 from lifeiqa.errors import ConfigError, ImageError, require
-from lifeiqa.image import MAX_PIXELS, Pixels, decode, describe
+from lifeiqa.image import MAX_PIXELS, Pixels, describe
 from lifeiqa.scorer import Scorer
 
 Batch: TypeAlias = Any
@@ -159,29 +159,28 @@ class ScoreBatch:
     def _crops(self, pictures: Iterable[Any], rows: list[dict[str, Any]]) -> Iterator[Pixels]:
         """The crops ``(N, S, S, 3)`` of each picture that has some, and a row for every picture."""
         manifest = self._scorer.manifest
-        model = {"model": manifest.name, "model_sha256": manifest.sha256}
+        model = {"model": manifest.title, "model_sha256": manifest.sha256}
         for picture in pictures:
             try:
-                pixels = self._decoded(picture)
-                crops = crops_from_pixels(
-                    pixels, self._scorer.preprocessing, manifest.config.crop_size
-                )
+                found = self._cut(picture)
             except ImageError as error:
                 # The row names the picture already.
                 message = str(error).removeprefix(f"{describe(picture)}: ")
                 rows.append({**model, "error": type(error).__name__, "message": message})
                 continue
-            height, width, _ = pixels.shape
-            rows.append({**model, "width": width, "height": height, "crops": len(crops)})
-            yield crops
+            size = {"width": found.width, "height": found.height, "crops": len(found.crops)}
+            rows.append({**model, **size})
+            yield found.crops
 
-    def _decoded(self, picture: Any) -> Pixels:
+    def _cut(self, picture: Any) -> Cut:
         if not isinstance(picture, str | bytes | np.ndarray):
             raise ImageError(
                 f"{reprlib.repr(picture)} is no picture: a path, the bytes of a file, or uint8 RGB "
                 f"of shape (H, W, 3) is expected"
             )
-        return decode(picture, max_pixels=self._scorer.max_pixels)
+        scorer = self._scorer
+        size = scorer.manifest.config.crop_size
+        return cut(picture, scorer.preprocessing, size, max_pixels=scorer.max_pixels)
 
 
 def _runs(arrays: Iterable[Pixels]) -> Iterator[Pixels]:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+import tiny
 from lifeiqa.model.checkpoint import save_checkpoint
 from tiny_network import tiny_manifest, tiny_model
 
@@ -12,3 +13,13 @@ def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
     save_checkpoint(path, model.network, tiny_manifest(model))
     return path
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def graph(tmp_path):
+    return tiny.write_model(tmp_path / "tiny.fp32.onnx")

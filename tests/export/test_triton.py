@@ -3,60 +3,22 @@
 Plans are bytes that no TensorRT built: a repository looks at their manifests alone.
 """
 
-import dataclasses
 import json
 import re
 import shutil
-import sys
 
 import pytest
-from click.testing import CliRunner
-from PIL import Image
 
 import tiny
-from fake_triton import Tensor, config_in, faults, graph_in
-from fake_trt_builder import GPU, FakeTensorRT
+from fake_triton import Tensor, config_in, faults, graph_in, tensors_of
 from lifeiqa.config import Labels, Preprocessing
-from lifeiqa.engine import BatchProfile
 from lifeiqa.errors import ArtifactError, ConfigError
-from lifeiqa.manifest import read_manifest, sidecar_of, write_with_sidecar
-from lifeiqa_engines import build, network
-from lifeiqa_export.cli import main, put_into
+from lifeiqa.manifest import read_manifest, sidecar_of
 from lifeiqa_export.triton import triton_from_model
-from lifeiqa_export.triton_config import PROFILES, config_text
-from manifests import ENGINE
-from tiny_network import random_crops
+from lifeiqa_export.triton_config import PROFILES
+from manifests import write_plan
 
 CLOSED = (Tensor("crops", "TYPE_UINT8", (4, 32, 32, 3)), Tensor("score", "TYPE_FP32", (4,)))
-
-
-@pytest.fixture
-def repository(tmp_path):
-    return tmp_path / "models"
-
-
-@pytest.fixture
-def graph(tmp_path):
-    return tiny.write_model(tmp_path / "tiny.fp32.onnx")
-
-
-def plan(path, *profiles, batch=-1, **changes):
-    """A file with the manifest of an engine."""
-    size = ENGINE.config.crop_size
-    tensors = (
-        dataclasses.replace(ENGINE.engine.tensors[0], shape=(batch, size, size, 3)),
-        dataclasses.replace(ENGINE.engine.tensors[1], shape=(batch,)),
-    )
-    sizes = tuple(map(BatchProfile.parse, profiles))
-    info = dataclasses.replace(ENGINE.engine, profiles=sizes, tensors=tensors, **changes)
-    manifest = dataclasses.replace(ENGINE, engine=info)
-    write_with_sidecar(path, manifest, lambda temporary: temporary.write_bytes(b"a plan"))
-    return path
-
-
-def tensors_of(engine):
-    types = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
-    return [Tensor(each.name, types[each.type], each.shape) for each in engine.tensors]
 
 
 def tree(folder):
@@ -67,10 +29,6 @@ def tree(folder):
 
 def settings_in(config, key):
     return json.loads(config.parameters[key].string_value)
-
-
-def command(*arguments):
-    return CliRunner().invoke(main, list(map(str, arguments)))
 
 
 def test_a_graph_lies_where_triton_looks_for_it(graph, repository):
@@ -185,7 +143,7 @@ def test_an_embedded_manifest_becomes_a_sidecar(tmp_path, repository):
 def test_the_configuration_is_that_of_the_engine(
     tmp_path, repository, profiles, largest, preferred, used
 ):
-    engine = plan(tmp_path / "x.engine", *profiles)
+    engine = write_plan(tmp_path / "x.engine", *profiles)
     served = triton_from_model(engine, repository)
     config, info = config_in(served.path.parent), read_manifest(engine).engine
 
@@ -199,7 +157,7 @@ def test_the_configuration_is_that_of_the_engine(
 
 
 def test_an_engine_of_one_batch_takes_whole_requests(tmp_path, repository):
-    engine = plan(tmp_path / "x.engine", "8", batch=8)
+    engine = write_plan(tmp_path / "x.engine", "8", batch=8)
     folder = triton_from_model(engine, repository).path.parent
     config = config_in(folder)
 
@@ -213,7 +171,7 @@ def test_an_engine_of_one_batch_takes_whole_requests(tmp_path, repository):
     [(("1", "8", "32"), 2), (("8",), 1), (("2:8:32",), 1), (("1:4:8", "10:16:32"), 9)],
 )
 def test_an_engine_that_leaves_batches_out_is_refused(tmp_path, repository, profiles, missing):
-    engine = plan(tmp_path / "x.engine", *profiles)
+    engine = write_plan(tmp_path / "x.engine", *profiles)
 
     with pytest.raises(ConfigError, match=rf"up to the largest: {missing} is left out\. Build it"):
         triton_from_model(engine, repository)
@@ -335,7 +293,7 @@ def test_a_copy_that_fails_leaves_the_repository_as_it_was(
     ],
 )
 def test_an_engine_that_triton_cannot_load_is_refused(tmp_path, repository, changes, words):
-    engine = plan(tmp_path / "x.engine", "1:8:32", **changes)
+    engine = write_plan(tmp_path / "x.engine", "1:8:32", **changes)
 
     with pytest.raises(ConfigError, match=words):
         triton_from_model(engine, repository)
@@ -365,105 +323,3 @@ def test_a_model_that_was_changed_is_refused(graph, repository):
     with pytest.raises(ArtifactError, match="its sha256 is"):
         triton_from_model(graph, repository)
     assert not repository.exists()
-
-
-def test_the_command_takes_a_model_that_is_exported_already(graph, repository):
-    done = command(graph, "--triton", repository)
-    again = command(graph, "--triton", repository)
-
-    assert (done.exit_code, again.exit_code) == (0, 0)
-    assert done.stdout == f"wrote {repository}/tiny_onnx/1\n"
-    assert again.stdout == f"{repository}/tiny_onnx/1 holds it already\n"
-
-
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        (["--precision", "fp32"], "--precision"),
-        (["-o", "out"], "--out"),
-        (["--engine", "tensorrt"], "--engine"),
-        (["--keep-failed"], "--keep-failed"),
-    ],
-)
-def test_the_command_refuses_options_that_would_do_nothing(graph, repository, option, said):
-    refused = command(graph, "--triton", repository, *option)
-
-    assert refused.exit_code == 2
-    assert refused.stderr == (
-        f"ConfigError: {said} is for exporting a checkpoint, and {graph} is exported already: "
-        f"leave it out\n"
-    )
-    assert not repository.exists()
-
-
-def test_the_command_needs_a_precision_for_a_checkpoint(repository):
-    refused = command("--triton", repository)
-
-    assert refused.exit_code == 2
-    assert refused.stderr == (
-        "ConfigError: exporting lite0-biq2021 needs --precision fp32, fp16 or int8\n"
-    )
-
-
-def test_the_command_puts_nothing_where_a_part_has_no_place(graph, tmp_path, repository):
-    """An engine's place can be known only once it is built; the graph then waits for it."""
-    engine = plan(tmp_path / "x.engine", "1:8:32")
-    (repository / "tiny-é_tensorrt").mkdir(parents=True)
-
-    with pytest.raises(ConfigError, match="holds no model of Triton"):
-        put_into(repository, graph, engine)
-    assert tree(repository) == {}
-
-
-def export(checkpoint, tmp_path, *more):
-    return command(checkpoint, "--precision", "fp32", "-o", tmp_path / "out", *more)
-
-
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ([], "holds no model of Triton"),
-        (["--engine", "tensorrt-rtx", "--target", "sm89"], "Triton runs engines of TensorRT, and"),
-    ],
-)
-def test_what_triton_cannot_take_is_refused_before_the_work(
-    checkpoint, tmp_path, repository, more, words
-):
-    (repository / "tiny_onnx").mkdir(parents=True)
-
-    refused = export(checkpoint, tmp_path, "--triton", repository, *more)
-
-    assert refused.exit_code == 2
-    assert words in refused.stderr
-    assert "exporting" not in refused.stderr
-    assert not (tmp_path / "out").exists()
-
-
-def test_one_command_gives_graph_engine_and_repository(
-    checkpoint, tmp_path, repository, monkeypatch
-):
-    """The graph is real; the engine is of a fake TensorRT on a fake GPU, which cannot run it."""
-    trt = FakeTensorRT()
-    monkeypatch.setattr(tiny, "SIZE", 112)  # the fake parses every graph as tiny's
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)
-    monkeypatch.setattr(build, "cuda_device", lambda: GPU)
-    monkeypatch.setattr(network, "cuda_device", lambda: GPU)
-    images = tmp_path / "images"
-    images.mkdir()
-    for number, crop in enumerate(random_crops(3, 150)):
-        Image.fromarray(crop // (1 + number)).save(images / f"{number}.png")
-    loose = ("--parity-images", images, "--tolerance", "srocc=-1")  # 3 pictures do not rank
-
-    done = export(checkpoint, tmp_path, "--engine", "tensorrt", "--triton", repository, *loose)
-
-    assert done.exit_code == 0, done.stderr
-    assert "engine parity: not measured" in done.stdout
-    graph, engine = repository / "tiny_onnx" / "1", repository / "tiny_tensorrt" / "1"
-    assert f"wrote {graph}\nwrote {engine}\n" in done.stdout
-    config = config_in(graph.parent)
-    assert faults(config, graph.parent, graph_in(graph / "model.onnx")) == []
-    assert trt.configurations[-1].profiles == [(1, 1, 1), (2, 8, 8), (9, 32, 32)]
-    info = read_manifest(engine / "model.plan").engine
-    assert faults(config_in(engine.parent), engine.parent, tensors_of(info), 3) == []
-    text = (engine.parent / "config.pbtxt").read_text(encoding="utf-8")
-    assert text == config_text(read_manifest(engine / "model.plan"), "tiny_tensorrt")
