@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from typing import IO
@@ -72,3 +73,20 @@ def require_sums(file: IO[bytes]) -> None:
             raise ValueError(f"damaged: the checksum of its chunk {kind!r} is wrong")
         inside = kind == b"IDAT"
     file.seek(at)
+
+
+def is_animated_late(file: IO[bytes]) -> bool:
+    """Whether a chunk of a PNG behind its pixels calls it an animation; the file stays in place.
+
+    It means nothing there, and Pillow warns of it amid decoding.
+    """
+    at = file.tell()
+    file.seek(8)
+    behind = False
+    while len(header := file.read(8)) == 8:
+        behind |= header[4:] == b"IDAT"
+        if behind and header[4:] == b"acTL":
+            break
+        file.seek(int.from_bytes(header[:4], "big") + 4, os.SEEK_CUR)
+    file.seek(at)
+    return len(header) == 8

@@ -48,7 +48,7 @@ from PIL import (
     _imaging,
 )
 
-from lifeiqa.damage import require_few_scans, require_sums
+from lifeiqa.damage import is_animated_late, require_few_scans, require_sums
 from lifeiqa.errors import ImageError
 from lifeiqa.picture import Picture, Raster, quietly
 from lifeiqa.picture import Pixels as Pixels  # part of what this module offers
@@ -228,8 +228,16 @@ def _load(image: Image.Image) -> None:
         _hush_libtiff()
         with quietly():  # it checks the size and reads the tags once more
             image.load()
-    else:
+    elif isinstance(image, PngImagePlugin.PngImageFile) and _is_animated_late(image):
+        with quietly():
+            image.load()
+    else:  # without the lock: most decoders let other threads run meanwhile
         image.load()
+
+
+def _is_animated_late(image: PngImagePlugin.PngImageFile) -> bool:
+    # A caller's image may be loaded already, and its file closed.
+    return image.fp is not None and is_animated_late(image.fp)
 
 
 @functools.cache

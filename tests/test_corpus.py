@@ -87,7 +87,7 @@ def outcomes(pictures):
     paths = sorted(path for path in pictures.rglob("*") if path.is_file())
     assert len(paths) > 900
     run = subprocess.run(
-        [sys.executable, "-W", "error", READ_ALL],
+        [sys.executable, "-W", "always", READ_ALL],
         input="\n".join(map(str, paths)),
         capture_output=True,
         text=True,

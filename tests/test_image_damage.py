@@ -161,6 +161,15 @@ def test_a_png_whose_metadata_unpacks_to_too_much_is_refused(name):
         decode(png(1, 1, 8, 2, bytes(4), bomb))
 
 
+def test_a_png_that_is_called_an_animation_behind_its_pixels_is_decoded_in_silence():
+    """Found by fuzzing: Pillow warns amid decoding, which a program may have made an error."""
+    whole, end = encoded(picture(), "PNG"), 12
+    control = b"acTL" + bytes(8)
+    chunk = struct.pack(">I", 8) + control + struct.pack(">I", zlib.crc32(control))
+
+    np.testing.assert_array_equal(decode(whole[:-end] + chunk + whole[-end:]), picture())
+
+
 @pytest.mark.parametrize(
     ("kind", "place", "size"),
     [

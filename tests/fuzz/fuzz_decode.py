@@ -1,5 +1,7 @@
 """Fuzz decoding and cutting: crops of the right shape and type, or an ImageError, nothing else.
 
+A warning of Pillow's counts as something else.
+
 As long as one likes, from the root of the repository, with a folder that keeps what is found:
 
     PYTHONPATH=.:tests python tests/fuzz/fuzz_decode.py CORPUS -timeout=5 -rss_limit_mb=1024
@@ -13,6 +15,7 @@ import random
 import struct
 import sys
 import tempfile
+import warnings
 import zlib
 from pathlib import Path
 
@@ -126,10 +129,14 @@ def _inflated(body):
 
 def outcome(source):
     """What becomes of a source: its crops, size and thumbnail, or None for an ImageError."""
-    try:
-        found = cut(source, FEED, SIZE, max_pixels=MAX_PIXELS, thumbnail=True)
-    except ImageError:
-        return None
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            found = cut(source, FEED, SIZE, max_pixels=MAX_PIXELS, thumbnail=True)
+        except ImageError:
+            return None
+        finally:
+            assert said == [], said[0].message
     assert found.crops.shape == (5, SIZE, SIZE, 3)
     assert found.crops.dtype == np.uint8
     assert 0 < found.width * found.height <= MAX_PIXELS
