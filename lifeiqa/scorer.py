@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -36,11 +37,22 @@ class Score:
 
     @classmethod
     def of(cls, scores: Scores) -> Score:
-        """Pool the scores ``(N,)`` of a picture's crops."""
-        return cls(
-            float(scores.mean(dtype=np.float64)),
-            float(scores.std(dtype=np.float64)),
-            tuple(scores.tolist()),
+        """Pool the scores ``(N,)`` of a picture's crops; see `require_number`."""
+        with np.errstate(invalid="ignore"):  # infinity has no deviation
+            std = float(scores.std(dtype=np.float64))
+        return cls(float(scores.mean(dtype=np.float64)), std, tuple(scores.tolist()))
+
+
+def require_number(score: float) -> None:
+    """Refuse NaN and infinity: a model that gives them says nothing about the picture.
+
+    Raises:
+        ArtifactError: with what was given.
+    """
+    if not math.isfinite(score):
+        raise ArtifactError(
+            f"the model gave {score}, which is no score. Half precision may have overflowed: try "
+            f"the FP32 model"
         )
 
 
@@ -95,8 +107,11 @@ class Scorer(Closing):
 
         Raises:
             ImageError: it cannot be decoded or cropped; the message names it and the cause.
+            ArtifactError: the model gave no number.
         """
-        return Score.of(self.score_crops(self.crops(image)))
+        score = Score.of(self.score_crops(self.crops(image)))
+        require_number(score.value)
+        return score
 
     def crops(self, image: ImageSource) -> Pixels:
         """The crops that `score` looks at, uint8 ``(N, S, S, 3)``."""

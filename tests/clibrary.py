@@ -15,6 +15,10 @@ from ctypes import (
 )
 
 import numpy as np
+import pytest
+
+from lifeiqa.errors import LifeIQAError
+from lifeiqa.scorer import Scorer
 
 CODES = {
     1: "ConfigError",
@@ -146,3 +150,20 @@ class CScorer:
         out = byref(score), crops.ctypes.data_as(c_void_p)
         self._library.call(f"score_{name}", self._handle, *arguments, *out)
         return score.value, score.std, tuple(crops.tolist())
+
+
+def error_of(function):
+    """The class of an error, by its name in Python, and its text."""
+    with pytest.raises((CError, LifeIQAError)) as raised:
+        function()
+    return getattr(raised.value, "kind", type(raised.value).__name__), str(raised.value)
+
+
+def errors(library, path, **options):
+    """What Python and C++ say of a model file, see `error_of`."""
+
+    def in_cpp():
+        with library.scorer(path, **options):
+            pass
+
+    return error_of(lambda: Scorer(path, **options)), error_of(in_cpp)

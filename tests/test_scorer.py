@@ -56,6 +56,17 @@ def test_figures_of_a_score_are_plain_floats():
     assert {type(figure) for figure in (score.value, score.std, *score.crops)} == {float}
 
 
+@pytest.mark.parametrize("gain", ["nan", "inf", "-inf"])
+def test_what_is_no_number_is_no_score(tmp_path, gain):
+    model = tiny.write_model(tmp_path / "tiny.onnx", gain=float(gain))
+
+    with (
+        Scorer(model, provider="cpu", threads=1) as scorer,
+        pytest.raises(ArtifactError, match=f"the model gave {gain}, which is no score"),
+    ):
+        scorer.score(picture_of_quarters(1, 2, 3, 4))
+
+
 def test_a_crop_plan_takes_the_place_of_the_models_own():
     session = GreyMeter()
     scorer = Scorer(session, crops="grid:2")

@@ -18,8 +18,9 @@ from lifeiqa.bulk.items import Failure, Frame, Item, Part, Video
 from lifeiqa.bulk.ledger import Known, Ledger
 from lifeiqa.bulk.rows import Row
 from lifeiqa.bulk.video import pooled
+from lifeiqa.errors import ArtifactError
 from lifeiqa.image import Pixels
-from lifeiqa.scorer import Score, Scorer
+from lifeiqa.scorer import Score, Scorer, require_number
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,10 @@ class _Line:
 
     def _picture(self, entry: _Entry, part: Part) -> Scored:
         known = self._known(entry, part.digest)
-        if not math.isfinite(known.score):
-            return self._failure(entry, Failure("ArtifactError", f"the model gave {known.score}"))
+        try:
+            require_number(known.score)
+        except ArtifactError as error:
+            return self._failure(entry, Failure(type(error).__name__, str(error)))
         if entry.video is not None and part.frame is not None:
             self._take(entry.video, part, part.frame, known.score)
         row = self._row(

@@ -25,9 +25,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lifeiqa.cutting import Cut, cut
-from lifeiqa.errors import ConfigError, ImageError, require
+from lifeiqa.errors import ArtifactError, ConfigError, ImageError, LifeIQAError, require
 from lifeiqa.image import MAX_PIXELS, Pixels, describe
-from lifeiqa.scorer import Scorer
+from lifeiqa.scorer import Score, Scorer, require_number
 
 Batch: TypeAlias = Any
 """A ``pyarrow.Table``, or a dict of columns: numpy arrays as Ray has them by default."""
@@ -149,15 +149,21 @@ class ScoreBatch:
         scores = np.concatenate([none, *(self._scorer.score_crops(run) for run in runs)])
         start = 0
         for row in rows:
-            if "crops" in row:
-                own = scores[start : start + row["crops"]]
-                row["score"] = float(own.mean(dtype=np.float64))
-                row["std"] = float(own.std(dtype=np.float64))
-                start += row["crops"]
+            size = row.pop("size", None)
+            if size is None:  # it could not be cut
+                continue
+            score = Score.of(scores[start : start + size["crops"]])
+            start += size["crops"]
+            try:
+                require_number(score.value)
+            except ArtifactError as error:
+                row |= _failure(error, str(error))
+            else:
+                row |= {**size, "score": score.value, "std": score.std}
         return rows
 
     def _crops(self, pictures: Iterable[Any], rows: list[dict[str, Any]]) -> Iterator[Pixels]:
-        """The crops ``(N, S, S, 3)`` of each picture that has some, and a row for every picture."""
+        """The crops ``(N, S, S, 3)`` of each picture, and a row for every one, with its size."""
         manifest = self._scorer.manifest
         model = {"model": manifest.title, "model_sha256": manifest.sha256}
         for picture in pictures:
@@ -166,10 +172,10 @@ class ScoreBatch:
             except ImageError as error:
                 # The row names the picture already.
                 message = str(error).removeprefix(f"{describe(picture)}: ")
-                rows.append({**model, "error": type(error).__name__, "message": message})
+                rows.append({**model, **_failure(error, message)})
                 continue
             size = {"width": found.width, "height": found.height, "crops": len(found.crops)}
-            rows.append({**model, **size})
+            rows.append({**model, "size": size})
             yield found.crops
 
     def _cut(self, picture: Any) -> Cut:
@@ -181,6 +187,10 @@ class ScoreBatch:
         scorer = self._scorer
         size = scorer.manifest.config.crop_size
         return cut(picture, scorer.preprocessing, size, max_pixels=scorer.max_pixels)
+
+
+def _failure(error: LifeIQAError, message: str) -> dict[str, Any]:
+    return {"error": type(error).__name__, "message": message}
 
 
 def _runs(arrays: Iterable[Pixels]) -> Iterator[Pixels]:

@@ -68,7 +68,7 @@ class OnnxRuntimeSession(Closing):
         self._rounding = rounding
         self._provider = chosen_provider(self._ort, provider)
         self._options = self._ort.SessionOptions()
-        self._options.log_severity_level = 3  # errors only: nothing else concerns a user
+        self._options.log_severity_level = 4  # errors are raised, not printed
         if threads is not None:
             self._options.intra_op_num_threads = threads
         model = self._rounded(path).SerializeToString() if rounding else str(path)

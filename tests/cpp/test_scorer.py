@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import tiny
-from clibrary import CError
-from lifeiqa.errors import LifeIQAError
+from clibrary import CError, error_of, errors
 from lifeiqa.image import decode
 from lifeiqa.manifest import read_manifest, sidecar_of, sidecar_text
 from lifeiqa.scorer import Scorer
@@ -85,22 +84,6 @@ def test_without_a_sidecar_the_manifest_inside_counts(library, copy):
     with library.scorer(copy) as scorer:
         assert scorer.model.name.decode() == read_manifest(MODEL).name
         assert scorer.model.sha256.decode() == read_manifest(MODEL).sha256
-
-
-def error_of(function):
-    with pytest.raises((CError, LifeIQAError)) as raised:
-        function()
-    return getattr(raised.value, "kind", type(raised.value).__name__), str(raised.value)
-
-
-def errors(library, path, **options):
-    """What Python and C++ say of a model file."""
-
-    def in_cpp():
-        with library.scorer(path, **options):
-            pass
-
-    return error_of(lambda: Scorer(path, **options)), error_of(in_cpp)
 
 
 def test_a_missing_file_has_the_same_error(library, tmp_path):

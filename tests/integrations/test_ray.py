@@ -185,6 +185,16 @@ def test_a_failing_session_fails_the_batch(model, paths, monkeypatch):
         batch(batch_of("table", path=paths))
 
 
+@both_forms
+def test_a_score_that_is_no_number_is_a_row_with_an_error(tmp_path, paths, form):
+    model = str(tiny.write_model(tmp_path / "nan.onnx", gain=float("nan")))
+
+    for row in rows_of(score_batch(model)(batch_of(form, path=[*paths[:2], "lost.png"])))[:2]:
+        assert [row[name] for name in FIGURES] == [None] * 5
+        assert row["error"] == "ArtifactError"
+        assert row["message"].startswith("the model gave nan, which is no score")
+
+
 def test_crops_are_joined_across_pictures_into_runs_of_32(model, paths, monkeypatch):
     batch, lengths = score_batch(model), []
     score_crops = batch._scorer.score_crops

@@ -9,13 +9,13 @@
 #include "driver.hpp"
 #include "error.hpp"
 #include "onnx_file.hpp"
+#include "onnx_graph.hpp"
 #include "runtime.hpp"
 
 namespace lifeiqa {
 namespace {
 
 constexpr auto metadata_key = "lifeiqa";  // of the manifest inside an ONNX file
-constexpr auto output_name = "score";
 
 bool has_cuda() {
   const std::vector<std::string> names = Ort::GetAvailableProviders();
@@ -62,7 +62,7 @@ const Ort::Env& environment() {
            "was built with, 1.",
            ORT_API_VERSION, ": install that or a later one");
     }
-    Ort::Env made(ORT_LOGGING_LEVEL_ERROR, "lifeiqa");
+    Ort::Env made(ORT_LOGGING_LEVEL_FATAL, "lifeiqa");
     made.DisableTelemetryEvents();
     return made;
   }();
@@ -80,20 +80,20 @@ class OnnxRuntime final : public Runtime {
     const Ort::Env& env = environment();
     try {
       Ort::SessionOptions settings;
-      settings.SetLogSeverityLevel(ORT_LOGGING_LEVEL_ERROR);
+      settings.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // errors are thrown, not printed
       if (options.threads > 0) settings.SetIntraOpNumThreads(options.threads);
       if (cuda) add_cuda(settings);
       session_ = Ort::Session(env, file.data(), file.size(), settings);
-      const Ort::AllocatorWithDefaultOptions allocator;
-      input_ = session_.GetInputNameAllocated(0, allocator).get();
     } catch (const Ort::Exception& error) {
       fail(Code::artifact, path, ": ONNX Runtime cannot load it: ", error.what());
     }
   }
 
-  void expect(int size, const std::optional<int>& batch) {
-    size_ = size;
-    batch_ = batch;
+  // To be called before the first run: what the graph must be.
+  void expect(const Manifest& manifest) {
+    require_graph(path_, session_, manifest);
+    size_ = manifest.model.preprocessing.size;
+    batch_ = manifest.batch;
   }
 
   // The manifest inside the file; empty where it carries none.
@@ -145,16 +145,13 @@ class OnnxRuntime final : public Runtime {
       const Ort::Value input = Ort::Value::CreateTensor<std::uint8_t>(
           memory, const_cast<std::uint8_t*>(crops), count * bytes_of_crop(), shape.data(),
           shape.size());
-      const char* const inputs[] = {input_.c_str()};
+      const char* const inputs[] = {input_name};
       const char* const outputs[] = {output_name};
       const auto found = session_.Run(Ort::RunOptions(), inputs, &input, 1, outputs, 1);
-      const auto length = found[0].GetTensorTypeAndShapeInfo().GetElementCount();
-      if (length != count) {
-        fail(Code::artifact, path_, ": it gave ", length, " scores for ", count, " crops");
-      }
+      require_scores(path_, found[0], count);
       std::copy_n(found[0].GetTensorData<float>(), count, scores);
     } catch (const Ort::Exception& error) {
-      if (!cuda_) throw;
+      if (!cuda_) fail(Code::artifact, path_, ": ONNX Runtime cannot run it: ", error.what());
       fail(Code::device, path_, ": ONNX Runtime failed on the GPU: ", error.what(),
            ". If its memory is short, see what else uses it (nvidia-smi)");
     }
@@ -163,7 +160,6 @@ class OnnxRuntime final : public Runtime {
   std::string path_;
   bool cuda_;
   Ort::Session session_{nullptr};
-  std::string input_;
   int size_ = 0;
   std::optional<int> batch_;
   std::mutex lock_;
@@ -187,7 +183,7 @@ Opened open_onnx(const std::string& path, const std::vector<std::uint8_t>& file,
     }
     opened.manifest = manifest_from_text(text, path, file);
   }
-  runtime->expect(opened.manifest.model.preprocessing.size, opened.manifest.batch);
+  runtime->expect(opened.manifest);
   opened.runtime = std::move(runtime);
   return opened;
 }

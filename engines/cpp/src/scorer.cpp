@@ -52,6 +52,13 @@ Score summary_of(std::vector<float> crops) {
   return score;
 }
 
+void require_number(double score) {
+  if (std::isfinite(score)) return;
+  const char* const found = std::isnan(score) ? "nan" : score > 0 ? "inf" : "-inf";
+  fail(Code::artifact, "the model gave ", found,
+       ", which is no score. Half precision may have overflowed: try the FP32 model");
+}
+
 void require_picture(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
                      std::int64_t max_pixels) {
   if (rgb == nullptr || width < 1 || height < 1 || stride < std::ptrdiff_t{width} * 3) {
@@ -114,7 +121,9 @@ struct Scorer::Inside {
 
   Score score(View picture) const {
     const Crops crops = crops_of(picture, opened.manifest.model.preprocessing);
-    return summary_of(score_crops(crops.rgb.data(), static_cast<std::size_t>(crops.count)));
+    Score score = summary_of(score_crops(crops.rgb.data(), static_cast<std::size_t>(crops.count)));
+    require_number(score.value);
+    return score;
   }
 
   // The name stands before what is wrong with the picture, as it does where it cannot be decoded.
