@@ -4,9 +4,10 @@
     python ray_score.py pictures.parquet scores  # with a column "path"
     python ray_score.py pictures scores --model model.fp32.onnx
 
-Writes Parquet files to the folder ``scores``, with a row for every picture. Paths of a table must
-be readable from every machine; of a folder, Ray reads the files and carries their bytes, so that it
-may be a bucket: s3://bucket/pictures.
+Writes Parquet files to the folder ``scores``, with a row for every picture. It must not be there
+yet: Ray would add to what an earlier run has left, and rows would be there twice. Paths of a table
+must be readable from every machine; of a folder, Ray reads the files and carries their bytes, so
+that it may be a bucket: s3://bucket/pictures. Ray passes over names that begin with "_" or ".".
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ def main(source: str, target: str, model: str | None, actors: int) -> None:
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
         num_cpus=1,  # for each actor, as its session has one thread
     )
-    scored.write_parquet(target, min_rows_per_file=100_000)
+    scored.write_parquet(target, mode="error", min_rows_per_file=100_000)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", help="a .parquet file with a column 'path', or a folder")
-    parser.add_argument("target", help="a folder, made where it is not there")
+    parser.add_argument("target", help="a folder, which is not there yet")
     parser.add_argument("--model", help="a model file; the bundled model unless given")
     parser.add_argument("--actors", type=int, default=2, help="at most; a CPU each (default: 2)")
     options = parser.parse_args()

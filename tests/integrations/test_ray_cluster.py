@@ -100,6 +100,11 @@ def test_the_example_scores_a_folder(data, model, folder, expected, tmp_path, mo
     assert scored.column_names == ["path", *COLUMNS]
     assert_rows(scored.to_pylist(), map(str, sorted(folder.iterdir())), expected)
 
+    before = sorted((tmp_path / "out").iterdir())
+    with pytest.raises(ValueError, match="already exists"):
+        run_example(monkeypatch, folder, tmp_path / "out", "--model", model)
+    assert sorted((tmp_path / "out").iterdir()) == before
+
 
 @on_ray
 def test_the_example_refuses_actors_that_leave_no_cpu_for_reading(data, tmp_path, monkeypatch):
