@@ -18,7 +18,11 @@ from lifeiqa.weights import bundled
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters, ends of lines, what changes the direction of writing, and bytes that are no
+# UTF-8, which Python has as surrogates.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 Folder = click.Path(file_okay=False, path_type=Path)
 File = click.Path(dir_okay=False, path_type=Path)
@@ -60,10 +64,15 @@ def model_file(name: str, suffix: str) -> Path:
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be printed whatever bytes its name has; one line.
+    """A path, or what a library says of one, as text that can be printed; one line.
 
-    Control characters are escaped, the ends of lines among them: a name may hold what moves a
-    terminal's cursor.
+    A name may hold any bytes, among them what moves a terminal's cursor: such are escaped.
     """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _UNPRINTABLE.sub(_escaped, os.fsdecode(path))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte
+        return f"\\x{code - 0xDC00:02x}"
+    return found[0].encode("unicode_escape", "surrogatepass").decode()

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lifeiqa.errors import ConfigError
+from lifeiqa.errors import ConfigError, OutputError
 
 
 def sha256_of(path: Path) -> str:
@@ -56,6 +56,37 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_place(path: Path) -> None:
+    """Refuse a path where no file can be written, before the work that is to be kept there.
+
+    Folders on the way are made.
+
+    Raises:
+        OutputError: something else is there, or the folder takes no file.
+    """
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path}: it is there, and no regular file; name another path")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise OutputError(
+            f"{path}: no file can be written there: {cause}; name another path"
+        ) from error
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what `atomic_write` left of a file in a process that was killed.
+
+    Args:
+        path: of the file; its name may be a pattern. Nobody else may be writing it.
+    """
+    for left in path.parent.glob(f".{path.name}.*.part"):
+        left.unlink()
 
 
 @contextlib.contextmanager

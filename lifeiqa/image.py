@@ -163,6 +163,8 @@ def _explained(name: str) -> Iterator[None]:
             cause = f"not a picture in a format that is read ({', '.join(FORMATS)})"
         elif isinstance(error, OSError) and error.strerror:
             cause = error.strerror
+        elif isinstance(error, MemoryError):
+            cause = "decoding it takes more memory than there is"
         raise ImageError(f"{name}: {cause}") from error
 
 
@@ -218,6 +220,8 @@ def _bits(image: Image.Image) -> int:
         bits, photometric, form = map(image.tag_v2.get, _GREY_TAGS)
     if image.mode == "L" and form == _SIGNED:
         raise ImageError("signed samples of 8 bits, which Pillow takes for unsigned; convert them")
+    if image.mode == "I" and bits == (32,):
+        raise ImageError("samples of 32 bits; grey pictures of 8 or 16 bits are read")
     if image.mode.startswith("I") and photometric == _WHITE_IS_ZERO:
         raise ImageError("16-bit grey whose 0 is white, which Pillow does not invert; invert it")
     return 12 if bits == (12,) else 16

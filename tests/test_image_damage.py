@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, features
 
+from lifeiqa import image
 from lifeiqa.errors import ImageError
 from lifeiqa.image import FORMATS, MAX_PIXELS, decode
 from raster import encoded, jpeg_of_scans, orientation, picture, png
@@ -274,6 +275,22 @@ def test_real_photographs_are_decoded(path):
     assert decoded.dtype == np.uint8
     with Image.open(path) as image:
         assert decoded.shape == (image.height, image.width, 3)
+
+
+def test_a_tiff_of_32_bit_samples_is_refused():
+    """They were taken for 16 bits: a picture of 0 to 255 was all but black."""
+    levels = Image.fromarray(np.arange(48, dtype=np.int32).reshape(6, 8))
+    with pytest.raises(ImageError, match="samples of 32 bits"):
+        decode(encoded(levels, "TIFF"))
+
+
+def test_memory_that_runs_out_is_an_error_that_says_so(monkeypatch):
+    def greedy(opened):
+        raise MemoryError
+
+    monkeypatch.setattr(image, "_load", greedy)
+    with pytest.raises(ImageError, match="bytes>: decoding it takes more memory than there is"):
+        decode(encoded(picture(), "PNG"))
 
 
 def test_a_tiff_of_64_bit_samples_is_refused():

@@ -68,7 +68,7 @@ def measure(folder: Path, plan: Plan, threads: int) -> dict[str, Any]:
             whole = Path(scratch, f"whole {number}")
             run = _run([*command, str(whole)])
             report["rounds"].append({"decode_s": decoding, "inference_s": inference, **run})
-        totals = json.loads((whole / "finished.json").read_text())
+        totals = json.loads((whole / "_finished.json").read_text())
         report |= {"pictures": totals["inputs"], "failures": totals["failures"]}
         broken = Path(scratch, "broken")
         report["kills"] = _killed([*command, str(broken)], run["run_s"])

@@ -35,6 +35,7 @@ ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 MAX_BYTES = 256 << 20
 """The largest picture that is taken out of a compressed archive, in bytes."""
 
+_RATIO = 200  # pictures are compressed already; text shrinks to a tenth
 _BLOCK = 512
 _MAX_EXTENSION = 1 << 20  # bytes that only say a long name or a large size
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -69,16 +70,25 @@ def members(archive: str) -> Iterator[Item]:
                 raise ValueError("not a regular file")
             file = files.enter_context(Path(archive).open("rb"))
             stream = files.enter_context(_uncompressed(file))
-            end = None if stream is not file else os.fstat(file.fileno()).st_size
+            size = os.fstat(file.fileno()).st_size
+            end = None if stream is not file else size
+            most = _RATIO * size + MAX_BYTES
             for header in _headers(stream):
+                _require_within(header.offset + header.size, most, end)
                 if header.type != tarfile.DIRTYPE and _is_picture(header.name):
                     origin = _origin(archive, header, stream, end)
                     yield Item(printable(f"{archive}/{header.name}"), origin)
-            while end is None and stream.read(_MAX_EXTENSION):
-                pass  # a compressed file has its checksum at the end
+            while end is None and stream.read(_MAX_EXTENSION):  # its checksum is at its end
+                _require_within(stream.tell(), most, end)
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         cause = (error.strerror if isinstance(error, OSError) else None) or error
         yield Item(printable(archive), Failure("DatasetError", f"damaged archive: {cause}"))
+
+
+def _require_within(place: int, most: int, end: int | None) -> None:
+    """Refuse to unpack a compressed archive of next to nothing for hours."""
+    if end is None and place > most:
+        raise ValueError(f"it unpacks to more than {most:,} bytes, {_RATIO} times its size")
 
 
 def _uncompressed(file: io.BufferedReader) -> io.BufferedIOBase:
@@ -157,12 +167,15 @@ def _header(stream: io.BufferedIOBase) -> _Header | None:
         more = _exactly(stream, _BLOCK, "inside an extended header")[504]
     # Links, folders and devices have no data, whatever size they state.
     has_data = info.isreg() or info.type not in tarfile.SUPPORTED_TYPES
+    size = int(said.get("size", info.size)) if has_data else 0
+    if size < 0:  # the walk would go backwards, for ever
+        raise ValueError(f"the header at byte {at:,} states {size:,} bytes")
     return _Header(
         said.get("GNU.sparse.name") or said.get("path") or info.name,
         info.type,
         info.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in said),
         stream.tell(),
-        int(said.get("size", info.size)) if has_data else 0,
+        size,
     )
 
 

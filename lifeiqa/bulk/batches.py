@@ -6,6 +6,7 @@ faster. So a run that is repeated, or killed and resumed, gives the same bits.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -18,9 +19,12 @@ from lifeiqa.bulk.items import Failure, Frame, Item, Part, Video
 from lifeiqa.bulk.ledger import Known, Ledger
 from lifeiqa.bulk.rows import Row
 from lifeiqa.bulk.video import pooled
-from lifeiqa.errors import ArtifactError
+from lifeiqa.commands import printable
+from lifeiqa.errors import ArtifactError, LifeIQAError
 from lifeiqa.image import Pixels
 from lifeiqa.scorer import Score, Scorer, require_number
+
+_NO_CROPS: Pixels = np.empty((0, 0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,19 @@ def scored(
         batch: crops in one run of the session.
     """
     line = _Line(scorer, ledger, batch)
-    for item, parts in decoded:
-        video = _Video() if isinstance(item.origin, Video) else None
-        for part in parts:
-            line.add(_Entry(item.name, part, video))
-            yield from line.done()
-        if video is not None:
-            line.add(_Entry(item.name, video, video))
-            yield from line.done()
+    try:
+        for item, parts in decoded:
+            video = _Video() if isinstance(item.origin, Video) else None
+            for part in parts:
+                line.add(_Entry(item.name, part, video))
+                yield from line.done()
+            if video is not None:
+                line.add(_Entry(item.name, video, video))
+                yield from line.done()
+    except LifeIQAError:  # the rows before it are not lost
+        line.flush()
+        yield from line.done()
+        raise
     line.flush()
     yield from line.done()
 
@@ -79,8 +88,10 @@ class _Entry:
 
     Attributes:
         name: of the input.
-        what: a picture or frame, a failure, or a video whose frames are all in line before it.
+        what: a picture or frame without its crops, a failure, or a video whose frames are all in
+            line before it.
         video: that a frame belongs to.
+        crops: of a picture or frame, their number.
         missing: crops that are still to be run.
         scores: of the crops that were run.
     """
@@ -88,6 +99,7 @@ class _Entry:
     name: str
     what: Part | Failure | _Video
     video: _Video | None
+    crops: int = 0
     missing: int = 0
     scores: list[float] = field(default_factory=list)
 
@@ -107,11 +119,16 @@ class _Line:
         """Put an entry in line, and run what fills a batch."""
         self._entries.append(entry)
         part = entry.what
-        if not isinstance(part, Part) or self._again(part):
+        if not isinstance(part, Part):
+            return
+        entry.crops = len(part.crops)
+        # An entry may wait long for those before it, and its crops not with it.
+        entry.what = dataclasses.replace(part, crops=_NO_CROPS)
+        if self._again(part):
             return
         if part.digest is not None:
             self._coming.add(part.digest)
-        entry.missing = len(part.crops)
+        entry.missing = entry.crops
         self._crops += [(entry, crop) for crop in part.crops]
         while len(self._crops) >= self._batch:
             self._run(self._batch)
@@ -150,14 +167,14 @@ class _Line:
         except ArtifactError as error:
             return self._failure(entry, Failure(type(error).__name__, str(error)))
         if entry.video is not None and part.frame is not None:
-            self._take(entry.video, part, part.frame, known.score)
+            self._take(entry, entry.video, part, part.frame, known.score)
         row = self._row(
             entry,
             score=known.score,
             std=known.std,
             width=part.width,
             height=part.height,
-            crops=len(part.crops),
+            crops=entry.crops,
             frame=part.frame and part.frame.number,
             time=part.frame and part.frame.time,
         )
@@ -175,19 +192,20 @@ class _Line:
             self._ledger.remember(digest, known)
         return known
 
-    def _take(self, video: _Video, part: Part, frame: Frame, score: float) -> None:
+    def _take(self, entry: _Entry, video: _Video, part: Part, frame: Frame, score: float) -> None:
         badness = score if self._scorer.manifest.labels.direction == "lower" else -score
         if badness > video.badness:
             video.badness, video.thumbnail = badness, part.thumbnail
         video.times.append(frame.time)
         video.scores.append(score)
         video.width, video.height = part.width, part.height
-        video.crops += len(part.crops)
+        video.crops += entry.crops
 
     def _failure(self, entry: _Entry, failure: Failure) -> Scored:
         if entry.video is not None:
             entry.video.failed = True
-        return Scored(self._row(entry, error=failure.kind, message=failure.message))
+        message = printable(failure.message)  # a library may say anything of a file
+        return Scored(self._row(entry, error=failure.kind, message=message))
 
     def _whole(self, entry: _Entry, video: _Video) -> Scored:
         mean, low5, worst_second, worst_time = pooled(

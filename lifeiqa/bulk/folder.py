@@ -2,13 +2,16 @@
 
 ::
 
-    run.json          what every row of the folder depends on; another setting is refused
-    ledger.sqlite     which shards are finished, and the scores of the pictures in them
+    _run.json         what every row of the folder depends on; another setting is refused
+    _ledger.sqlite    which shards are finished, and the scores of the pictures in them
+    _gallery.sqlite   rows and thumbnails for the page, where one was asked for
     part-00000.csv    rows of the first shard of inputs
-    finished.json     the totals, once there is no shard left to make
+    _finished.json    the totals, once there is no shard left to make
 
-A shard's file takes its name last, after the ledger has it: what the ledger knows and the folder
-lacks is made again.
+Readers of data sets in folders pass over names that begin with "_" or ".".
+
+A shard's file takes its name last, after the ledger and the gallery have it: what these know and
+the folder lacks is made again.
 """
 
 from __future__ import annotations
@@ -16,22 +19,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from lifeiqa.bulk.items import Item
+from lifeiqa.bulk.items import Address, Data, File, Item, Member, Origin, Video
 from lifeiqa.bulk.ledger import Ledger, Shard
 from lifeiqa.bulk.writers import Style, Writer, open_writer
 from lifeiqa.errors import ConfigError, OutputError
-from lifeiqa.files import atomic_write
+from lifeiqa.files import atomic_write, remove_unfinished
 from lifeiqa.session import Closing
 
 T = TypeVar("T")
 
-_SETTINGS, _LEDGER, _FINISHED = "run.json", "ledger.sqlite", "finished.json"
-_NAMES = (_SETTINGS, "part-*", _FINISHED)
+GALLERY = "_gallery.sqlite"
+_SETTINGS, _LEDGER, _FINISHED = "_run.json", "_ledger.sqlite", "_finished.json"
 
 
 class Folder(Closing):
@@ -52,16 +56,24 @@ class Folder(Closing):
         path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path)
         try:
+            for name in (_SETTINGS, "part-*", _FINISHED):
+                remove_unfinished(path / name)
             _require_same(path, settings)
-            for left in _unfinished(path):
-                left.unlink()
             self.ledger = Ledger(path / _LEDGER)
         except BaseException:
             self._lock.close()
             raise
         whole = takewhile(lambda shard: self._part(shard.number).exists(), self.ledger.shards())
         self.shards = list(whole)
-        self.ledger.forget_from(len(self.shards))
+        self.forget_from(len(self.shards))
+
+    def forget_from(self, number: int) -> None:
+        """Forget a shard and all after it, and remove their files: they are made again."""
+        del self.shards[number:]
+        self.ledger.forget_from(number)
+        for part in self._path.glob(f"part-*.{self._style}"):
+            if part.stem.removeprefix("part-") >= f"{number:05}":
+                part.unlink()
 
     def rest(self, items: Iterator[Item]) -> Iterator[Item]:
         """The items after those of the finished shards, which have to be the same again.
@@ -76,8 +88,8 @@ class Folder(Closing):
             if (names.count, names.digest) != (shard.items, shard.names):
                 raise ConfigError(
                     f"{self._path}: the inputs of {self._part(shard.number).name} are not those "
-                    f"of the run that made it: pictures came, went or changed their order. Score "
-                    f"them into another folder"
+                    f"of the run that made it: pictures came, went, changed their order or "
+                    f"lie elsewhere. Score them into another folder"
                 )
         yield from items
 
@@ -118,7 +130,7 @@ class Folder(Closing):
 
 
 class Names:
-    """Count of inputs and digest of their names, by which a shard's inputs are known again."""
+    """Count of inputs, and a digest of their names and of where they lie, to know them again."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -126,7 +138,8 @@ class Names:
 
     def add(self, item: Item) -> None:
         self.count += 1
-        self._sum.update(item.name.encode() + b"\0")
+        for text in (item.name, _place(item.origin)):
+            self._sum.update(os.fsencode(text) + b"\0")
 
     def of(self, decoded: Iterator[tuple[Item, T]]) -> Iterator[tuple[Item, T]]:
         """Count items, with what came of them, on their way through."""
@@ -139,9 +152,15 @@ class Names:
         return self._sum.digest()
 
 
-def _unfinished(folder: Path) -> list[Path]:
-    """Files that a run left half written when it was killed; `atomic_write` names them."""
-    return [path for name in _NAMES for path in folder.glob(f".{name}.*.part")]
+def _place(origin: Origin) -> str:
+    """Where a picture lies, whatever the folder that relative paths start from."""
+    if isinstance(origin, File | Video):
+        return os.path.abspath(origin.path)  # noqa: PTH100 - a Path costs several times as much
+    if isinstance(origin, Member):
+        return f"{os.path.abspath(origin.archive)} {origin.offset} {origin.size}"  # noqa: PTH100
+    if isinstance(origin, Data):
+        return hashlib.sha256(origin.data).hexdigest()
+    return origin.url if isinstance(origin, Address) else ""
 
 
 def _locked(path: Path) -> IO[str]:
@@ -162,14 +181,14 @@ def _require_same(path: Path, settings: dict[str, Any]) -> None:
     file = path / _SETTINGS
     settings = json.loads(json.dumps(settings))  # as they will be read: tuples are lists
     if not file.exists():
-        if set(path.iterdir()) - {path / ".lock", *_unfinished(path)}:
+        if set(path.iterdir()) - {path / ".lock"}:
             raise ConfigError(f"{path}: the folder holds other files; name a new or an empty one")
         with atomic_write(file) as temporary:
             temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         return
     try:
         former = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise ConfigError(f"{file}: it cannot be read ({error}); take another folder") from error
     changed = [
         f"{name} was {former.get(name)!r} and is {settings.get(name)!r}"

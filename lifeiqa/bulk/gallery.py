@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lifeiqa.bulk.rows import Row
+from lifeiqa.bulk.store import explained
 from lifeiqa.errors import OutputError
 from lifeiqa.session import Closing
 
 Entry: TypeAlias = tuple[Row, bytes | None]
 """A row and its thumbnail, a small WebP."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Version of the tables, in the file's ``user_version``."""
 _CACHE_KIB = 16 * 1024
 # A batch's rows take consecutive numbers from this multiple of the batch's own: replacing a batch
@@ -36,19 +37,13 @@ _PICTURE = "score IS NOT NULL AND low5 IS NULL"
 # The columns have no types, so that values come back as they were put in. A row is 3 KB with its
 # thumbnail: what is counted and sorted is in an index, which stays small.
 _TABLES = f"""
+CREATE TABLE batches (number INTEGER PRIMARY KEY, rows INTEGER);
 CREATE TABLE rows (id INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, thumbnail);
 CREATE INDEX pictures ON rows (score, frame) WHERE {_PICTURE};
 CREATE INDEX videos ON rows (score) WHERE {_VIDEO};
 CREATE INDEX failures ON rows (error) WHERE {_FAILED};
 PRAGMA user_version = {_FORMAT};
 """
-_ADVICE = {
-    sqlite3.SQLITE_FULL: "Free space on its disk and run the same command again",
-    sqlite3.SQLITE_IOERR: "Look after its disk and run the same command again",
-    sqlite3.SQLITE_BUSY: "Another run writes it: wait for its end",
-    sqlite3.SQLITE_NOTADB: "Name another file, or delete this one and score again",
-    sqlite3.SQLITE_CORRUPT: "It is damaged: delete it and score again",
-}
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class Gallery(Closing):
             elif found != _FORMAT:
                 raise OutputError(
                     f"{self.name}: not a gallery of format {_FORMAT} (its version is {found}). "
-                    f"{_ADVICE[sqlite3.SQLITE_NOTADB]}"
+                    f"Name another file, or delete this one and score again"
                 )
 
     @contextlib.contextmanager
@@ -130,11 +125,22 @@ class Gallery(Closing):
         with self._transaction():
             self._delete(first, first + _BATCH_SPAN)
             yield add
+            with self._explained():
+                self._connection.execute(
+                    "REPLACE INTO batches VALUES (?, ?)", (number, next(ids) - first)
+                )
+
+    def batches(self) -> dict[int, int]:
+        """How many rows each batch has, by its number."""
+        with self._explained():
+            return dict(self._connection.execute("SELECT number, rows FROM batches").fetchall())
 
     def drop_from(self, number: int) -> None:
         """Delete the batches from this number on."""
         with self._transaction():
             self._delete(number * _BATCH_SPAN, 1 << 62)
+            with self._explained():
+                self._connection.execute("DELETE FROM batches WHERE number >= ?", (number,))
 
     def counts(self) -> Counts:
         """How many rows there are of each kind."""
@@ -223,16 +229,8 @@ class Gallery(Closing):
                 if self._connection.in_transaction:  # a full disk has rolled back by itself
                     self._connection.execute("ROLLBACK")
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            if code is None:  # not SQLite's: a wrong use of it here
-                raise
-            advice = _ADVICE.get(code & 0xFF, "Name a file that can be written")
-            raise OutputError(f"{self.name}: {error}. {advice}") from error
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return explained(self.name)
 
 
 def _values(row: Row) -> list[object]:

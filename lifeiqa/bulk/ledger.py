@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from lifeiqa.errors import OutputError
+from lifeiqa.bulk.store import explained
 from lifeiqa.session import Closing
 
 _TABLES = """
@@ -65,7 +64,7 @@ class Ledger(Closing):
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._name = path or "temporary file"
+        self._name = str(path or "the temporary ledger (SQLITE_TMPDIR names its folder)")
         self._shard = 0
         with self._explained():
             self._database = sqlite3.connect(path or "", isolation_level=None)
@@ -117,9 +116,5 @@ class Ledger(Closing):
         with self._explained():
             self._database.execute("BEGIN")
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise OutputError(f"{self._name}: {error}. Make room, and run it again") from error
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return explained(self._name)

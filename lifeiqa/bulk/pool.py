@@ -20,12 +20,14 @@ from typing import TypeAlias
 
 from lifeiqa.bulk.items import Data, Failure, Item, Part
 from lifeiqa.bulk.worker import Task
-from lifeiqa.errors import WorkerError
+from lifeiqa.errors import LifeIQAError, WorkerError
 from lifeiqa.session import Closing
 
 STALL = 90.0
 """Seconds without a word after which a worker counts as hung: a disk or a server that is silent."""
 
+_PAUSES = (0.2, 1.0, 5.0)
+"""Seconds between attempts to start a worker in place of one that died."""
 _AHEAD = 4  # parts of one video that wait to be scored
 _MOST_BYTES = 128 << 20  # of crops, and of pictures that came as bytes, between source and session
 
@@ -63,14 +65,19 @@ class Pool(Closing):
 
         Raises:
             WorkerError: no worker can be started at all.
+            LifeIQAError: what the source of the items raises, once those before it were given.
         """
         waiting: deque[_Job] = deque()
         held = 0
         source = iter(items)
         ended = False
+        wrong: LifeIQAError | None = None
         while waiting or not ended:
             while not ended and len(waiting) < self._window and held < _MOST_BYTES:
-                item = next(source, None)
+                try:
+                    item = next(source, None)
+                except LifeIQAError as error:  # what was named before it is still to be scored
+                    item, wrong = None, error
                 if item is None:
                     ended = True
                     break
@@ -86,6 +93,8 @@ class Pool(Closing):
                 job = waiting.popleft()
                 yield job.item, job.parts()
                 held -= job.weight
+        if wrong is not None:
+            raise wrong
 
     def close(self) -> None:
         """End the processes, also amid a picture."""
@@ -114,7 +123,15 @@ class Pool(Closing):
 
     def _started(self, former: _Worker | None) -> _Worker:
         self._forget(former)
-        worker = _Worker(self._task)
+        # Where memory is short, one that starts is the next to be killed: give it another try.
+        pauses = [] if former is None else list(_PAUSES)
+        while True:
+            try:
+                worker = _Worker(self._task)
+                break
+            except WorkerError:
+                if not pauses or self._closed.wait(pauses.pop(0)):
+                    raise
         self._alive.add(worker)
         if self._closed.is_set():  # while it started
             worker.kill()

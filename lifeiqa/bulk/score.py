@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
 import lifeiqa
-from lifeiqa.bulk.folder import Folder
+from lifeiqa.bulk.folder import GALLERY, Folder
 from lifeiqa.bulk.gallery import Gallery
 from lifeiqa.bulk.items import Item
 from lifeiqa.bulk.ledger import Ledger, Shard
@@ -17,6 +18,8 @@ from lifeiqa.bulk.page import Heading, write_page
 from lifeiqa.bulk.progress import Progress
 from lifeiqa.bulk.run import Plan, score_items
 from lifeiqa.bulk.writers import Style, open_writer
+from lifeiqa.errors import OutputError
+from lifeiqa.files import remove_unfinished, require_place
 from lifeiqa.scorer import Scorer
 
 
@@ -55,6 +58,7 @@ def score_to_stream(job: Job, stream: IO[bytes]) -> list[Shard]:
         OutputError: the page, or what a run keeps on the disk meanwhile, cannot be written.
         WorkerError: no process can be started to decode.
     """
+    _prepare_page(job)
     with Ledger() as ledger, _gallery(job, None) as gallery:
         writer = open_writer(job.style, stream)
         shards = score_items(
@@ -82,13 +86,17 @@ def score_to_folder(job: Job, path: Path) -> list[Shard]:
         OutputError: rows or page cannot be written, or another process does so.
         WorkerError: no process can be started to decode.
     """
+    _prepare_page(job)
     with (
         Folder(path, _settings(job), job.style) as folder,
-        _gallery(job, path / "gallery.sqlite") as gallery,
+        _gallery(job, path / GALLERY) as gallery,
     ):
         if gallery is not None:
+            rows = gallery.batches()
+            held = takewhile(lambda shard: rows.get(shard.number) == shard.rows, folder.shards)
+            folder.forget_from(sum(1 for _ in held))
             gallery.drop_from(len(folder.shards))
-        job.progress.skip(sum(shard.items for shard in folder.shards))
+        job.progress.skip(folder.shards)
         shards = folder.shards + score_items(
             folder.rest(job.items),
             job.scorer,
@@ -122,6 +130,12 @@ def _settings(job: Job) -> dict[str, Any]:
     }
 
 
+def _prepare_page(job: Job) -> None:
+    if job.html is not None:
+        require_place(job.html)
+        remove_unfinished(job.html)
+
+
 def _gallery(job: Job, path: Path | None) -> contextlib.AbstractContextManager[Gallery | None]:
     return contextlib.nullcontext() if job.html is None else Gallery(path)
 
@@ -138,4 +152,10 @@ def _write_page(job: Job, gallery: Gallery | None) -> None:
         crops=job.scorer.preprocessing.crops,
         crop_size=manifest.config.crop_size,
     )
-    write_page(job.html, gallery, heading)
+    try:
+        write_page(job.html.resolve(), gallery, heading)  # behind a link, the file it leads to
+    except OSError as error:
+        raise OutputError(
+            f"{job.html}: the page cannot be written: {error.strerror or error}. Make room, and "
+            f"run the same command again"
+        ) from error

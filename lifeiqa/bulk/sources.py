@@ -66,20 +66,33 @@ def items(inputs: Sequence[str], options: SourceOptions | None = None) -> Iterat
         options: how they are read.
 
     Raises:
-        DatasetError: while it runs: a folder, pattern or list without any picture, or a table
-            that cannot be read or lacks the column.
+        DatasetError: while it runs: the one input is a folder, pattern or list without any picture,
+            or a table that cannot be read or lacks the column. Of several inputs such a one
+            becomes a `Failure`.
         MissingDependencyError: while it runs: a Parquet table without pyarrow.
     """
     options = options or SourceOptions()
     for text in inputs:
-        if text == "-":
-            yield from _or_refuse(_listed(options), "standard input: the list holds no name")
-        elif _is_pattern(text):
-            yield from _or_refuse(
-                _matching(text, options), f"{printable(text)}: no file has this name or matches it"
-            )
-        else:
-            yield from _named(text, options)
+        found = _input(text, options)
+        yield from found if len(inputs) == 1 else _or_failure(found, printable(text))
+
+
+def _input(text: str, options: SourceOptions) -> Iterator[Item]:
+    if text == "-":
+        return _or_refuse(_listed(options), "standard input: the list holds no name")
+    if _is_pattern(text):
+        return _or_refuse(
+            _matching(text, options), f"{printable(text)}: no file has this name or matches it"
+        )
+    return _named(text, options)
+
+
+def _or_failure(found: Iterator[Item], name: str) -> Iterator[Item]:
+    """What was found; where it cannot be read, a failure: the other inputs are to be scored."""
+    try:
+        yield from found
+    except DatasetError as error:
+        yield Item(name, _failure(name, error))
 
 
 def _or_refuse(found: Iterator[Item], message: str) -> Iterator[Item]:
@@ -97,11 +110,7 @@ def _listed(options: SourceOptions) -> Iterator[Item]:
         return
     stream = cast(io.BufferedIOBase, sys.stdin.buffer)
     for text in lists.names(stream, nul=options.nul):
-        try:
-            yield from _named(text, options)
-        except DatasetError as error:  # one bad entry of a list is a row, as a bad picture is
-            name = printable(text)
-            yield Item(name, _failure(name, error))
+        yield from _or_failure(_named(text, options), printable(text))
 
 
 def _matching(text: str, options: SourceOptions) -> Iterator[Item]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import io
 import math
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -65,7 +65,11 @@ class Pooled(NamedTuple):
 
 
 def frames(
-    path: str, sampling: Sampling, *, max_pixels: int = MAX_PIXELS
+    path: str,
+    sampling: Sampling,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    decoded: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Frame, Pixels]]:
     """The frames of a video that are to be scored, in order of display, one at a time.
 
@@ -75,6 +79,7 @@ def frames(
         path: a file; what is in it decides what it is.
         sampling: which frames are taken.
         max_pixels: largest width times height of a frame.
+        decoded: called when a frame was decoded, whether it is taken or passed over.
 
     Yields:
         The frame's number and time, and RGB uint8 ``(H, W, 3)``.
@@ -96,7 +101,7 @@ def frames(
             _require_size(stream.codec_context, max_pixels)
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
-            pictures = _decoded(av, container, stream, known, max_pixels)
+            pictures = _told(_decoded(av, container, stream, known, max_pixels), decoded)
             rate = stream.average_rate or 25
             matrix: _Matrix | None = None
             for frame, picture in _sampled(pictures, rate, sampling):
@@ -117,6 +122,8 @@ def _picture_stream(av: Any, container: Any) -> Any:
     """The first video that is no cover of a piece of music."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise ImageError("its codec is none that libav here knows")
             return stream
     raise ImageError("no video in it")
 
@@ -150,6 +157,12 @@ def _decoded(av: Any, container: Any, stream: Any, known: int, max_pixels: int) 
             yield frame
     if not any_frame:
         raise ImageError("no frame in it")
+
+
+def _told(pictures: Iterator[Any], decoded: Callable[[], None]) -> Iterator[Any]:
+    for picture in pictures:
+        decoded()
+        yield picture
 
 
 def _sampled(pictures: Iterator[Any], rate: Any, sampling: Sampling) -> Iterator[tuple[Frame, Any]]:

@@ -8,7 +8,9 @@ failure, then None.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import os
 import re
 import resource
 import signal
@@ -20,7 +22,7 @@ from pathlib import Path
 from lifeiqa.bulk.items import Address, Data, Failure, File, Item, Member, Part, Video
 from lifeiqa.config import Preprocessing
 from lifeiqa.cutting import Cut, cut
-from lifeiqa.errors import LifeIQAError, WorkerError
+from lifeiqa.errors import ImageError, LifeIQAError, WorkerError
 from lifeiqa.image import ImageSource
 
 _FIRST_TO_GO = "800"
@@ -83,42 +85,55 @@ def parts_of(item: Item, task: Task) -> Iterator[Part | Failure]:
     try:
         parts = _frames(item.origin, task) if isinstance(item.origin, Video) else _one(item, task)
         while True:
-            # Re-armed for each part: what counts is the time of one picture. The signal's default
-            # action ends the process even inside a decoder's loop.
-            signal.setitimer(signal.ITIMER_PROF, task.seconds)
+            _allow(task.seconds)
             part = next(parts, None)
-            signal.setitimer(signal.ITIMER_PROF, 0)
+            _allow(0)
             if part is None:
                 return
             yield part
-    except LifeIQAError as error:
+    except (LifeIQAError, MemoryError) as error:
+        if isinstance(error.__cause__ or error, MemoryError):
+            error = WorkerError(f"it takes more than {_MEMORY >> 20} MiB to decode")
         yield Failure(type(error).__name__, _without_name(str(error), item))
-    except MemoryError:
-        yield Failure(WorkerError.__name__, f"it takes more than {_MEMORY >> 20} MiB to decode")
+    except OSError as error:
+        yield Failure(ImageError.__name__, error.strerror or str(error))
     except Exception as error:
         yield Failure(WorkerError.__name__, f"unexpected {type(error).__name__}: {error}")
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        _allow(0)
+
+
+def _allow(seconds: float) -> None:
+    """Let so much processor time pass from now on, 0 for any.
+
+    Then a signal comes, whose default action ends the process even inside a decoder's loop.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _one(item: Item, task: Task) -> Iterator[Part]:
     source = _source(item)
+    before = _state(source)
     found = _cut(source, task)
-    yield Part(
-        found.crops,
-        found.width,
-        found.height,
-        digest=_digest(source),
-        thumbnail=found.thumbnail,
-    )
+    digest = _digest(source)
+    if _state(source) != before:  # the digest would be that of another picture
+        raise ImageError("it was changed while it was read")
+    yield Part(found.crops, found.width, found.height, digest=digest, thumbnail=found.thumbnail)
 
 
 def _frames(video: Video, task: Task) -> Iterator[Part]:
     from lifeiqa.bulk.video import frames
 
-    for frame, pixels in frames(video.path, video.sampling, max_pixels=task.max_pixels):
-        found = _cut(pixels, task)
-        yield Part(found.crops, found.width, found.height, thumbnail=found.thumbnail, frame=frame)
+    # A frame that is passed over takes time as well, and so does the way to the next one.
+    found = frames(
+        video.path,
+        video.sampling,
+        max_pixels=task.max_pixels,
+        decoded=functools.partial(_allow, task.seconds),
+    )
+    for frame, pixels in found:
+        one = _cut(pixels, task)
+        yield Part(one.crops, one.width, one.height, thumbnail=one.thumbnail, frame=frame)
 
 
 def _cut(source: ImageSource, task: Task) -> Cut:
@@ -142,10 +157,11 @@ def _without_name(message: str, item: Item) -> str:
     return _BYTES.sub("", message)
 
 
-def _source(item: Item) -> Path | bytes:
+def _source(item: Item) -> str | bytes:
+    """A path as it was given, or the bytes of a file."""
     origin = item.origin
     if isinstance(origin, File):
-        return Path(origin.path)
+        return origin.path
     if isinstance(origin, Member):
         with Path(origin.archive).open("rb") as archive:
             archive.seek(origin.offset)
@@ -159,8 +175,16 @@ def _source(item: Item) -> Path | bytes:
     raise WorkerError(f"a {type(origin).__name__} is no picture")
 
 
-def _digest(source: Path | bytes) -> bytes:
+def _state(source: str | bytes) -> tuple[int, ...] | None:
+    """What tells a file from the one that was there before; None for bytes."""
+    if isinstance(source, bytes):
+        return None
+    found = os.stat(source)  # noqa: PTH116 - a Path would have another name
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _digest(source: str | bytes) -> bytes:
     if isinstance(source, bytes):
         return hashlib.sha256(source).digest()
-    with source.open("rb") as file:
+    with open(source, "rb") as file:  # noqa: PTH123
         return hashlib.file_digest(file, "sha256").digest()

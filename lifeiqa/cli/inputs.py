@@ -13,7 +13,9 @@ from lifeiqa.commands import Folder
 from lifeiqa.errors import ConfigError
 
 _OPTIONS = (
-    click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=str)),
+    click.argument(
+        "inputs", nargs=-1, required=True, type=click.Path(path_type=str, readable=False)
+    ),
     click.option("-r", "--recursive", is_flag=True, help="Look below folders too."),
     click.option("-0", "--null", is_flag=True, help="Names on standard input end with NUL bytes."),
     click.option("--column", metavar="NAME", help="Column of a table that holds the paths."),

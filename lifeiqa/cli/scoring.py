@@ -76,6 +76,8 @@ def score(
     names, where = source
     if out is not None and style == "table":
         raise ConfigError("a table is for people: --out takes csv, jsonl or parquet")
+    if out is None and sys.stdout is None:
+        raise ConfigError("standard output is closed: name --out, or redirect it")
     if out is None and style == "parquet" and sys.stdout.isatty():
         raise ConfigError("Parquet is no text for a terminal: name --out, or redirect it")
     if workers is None:

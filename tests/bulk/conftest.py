@@ -24,6 +24,14 @@ def scorer(model):
 
 
 @pytest.fixture
+def folder(tmp_path):
+    """Three pictures of the greys 10, 20 and 30."""
+    for grey in (10, 20, 30):
+        tiny.write_picture(tmp_path / "pictures" / f"{grey}.png", grey)
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
 def rows_of(scorer):
     """Scores paths, or items, and gives their rows."""
 

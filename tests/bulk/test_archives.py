@@ -270,6 +270,33 @@ def test_a_damaged_extended_header_is_a_failure(tmp_path, record):
     assert item.origin.message.startswith("damaged archive: ")
 
 
+@pytest.mark.parametrize("name", ["0.png", "0.txt"])
+def test_a_size_below_zero_in_an_extended_header_ends_the_walk(tmp_path, name):
+    """It led backwards, to the same member for ever."""
+    archive = bytearray(tar({name: b"a"}))
+    record = b"14 size=-1536\n"
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, len(record)
+    header = info.tobuf(tarfile.GNU_FORMAT) + record.ljust(512, b"\0")
+
+    (item,) = members(write(tmp_path / "s.tar", header + archive))
+
+    assert "states -1,536 bytes" in item.origin.message
+
+
+@pytest.mark.parametrize("where", ["member", "end"])
+def test_an_archive_that_unpacks_to_far_too_much_is_given_up(tmp_path, monkeypatch, where):
+    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
+    zeros = bytes(3_000_000)
+    data = tar({"0.png": b"a", "0.txt": zeros if where == "member" else b""})
+    path = write(tmp_path / "s.tar.gz", gzip.compress(data + zeros))
+
+    first, last = members(path)
+
+    assert data_of(first) == b"a"
+    assert "200 times its size" in last.origin.message
+
+
 def test_memory_does_not_grow_with_the_members(tmp_path):
     header, rest = tar({"0.png": b""})[:512], bytes(1024)
     paths = [write(tmp_path / f"{count}.tar", header * count + rest) for count in (300, 2000)]

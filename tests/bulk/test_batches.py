@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from PIL import Image
 
 import tiny
 from lifeiqa import open_session
-from lifeiqa.bulk.items import Data, Failure, Item
+from lifeiqa.bulk.batches import scored
+from lifeiqa.bulk.items import Data, Failure, File, Item, Part
 from lifeiqa.bulk.ledger import Ledger
 from lifeiqa.bulk.run import Plan, score_items
-from lifeiqa.errors import ConfigError
+from lifeiqa.errors import ConfigError, DatasetError
 from lifeiqa.scorer import Scorer
 
 
@@ -108,6 +110,44 @@ def test_a_score_that_is_no_number_is_an_error(tmp_path, rows_of, pictures, gain
     for row in rows:
         assert (row.error, row.score) == ("ArtifactError", None)
         assert row.message.startswith(f"the model gave {gain}, which is no score. ")
+
+
+def test_crops_of_a_picture_that_came_before_are_not_kept(scorer):
+    """A thousand copies of one picture wait for a batch to fill: their rows do, and no more."""
+    alive, most = [], 0
+
+    def decoded():
+        nonlocal most
+        for number in range(100):
+            crops = tiny.crops(*[50] * 5)
+            alive.append(weakref.ref(crops))
+            yield Item(str(number), File("")), [Part(crops, 40, 36, digest=b"the same")]
+            most = max(most, sum(each() is not None for each in alive))
+
+    rows = [entry.row for entry in scored(decoded(), scorer, Ledger(), batch=1000)]
+
+    assert [(row.score, row.crops) for row in rows] == [(50, 5)] * 100
+    assert most < 5
+
+
+def test_rows_before_an_error_of_the_source_are_not_lost(scorer):
+    def decoded():
+        for grey in range(3):
+            part = Part(tiny.crops(grey), 40, 36, digest=bytes([grey]))
+            yield Item(str(grey), File("")), [part]
+        raise DatasetError("the list ends in nonsense")
+
+    found = scored(decoded(), scorer, Ledger(), batch=8)
+
+    assert [next(found).row.score for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(DatasetError):
+        next(found)
+
+
+def test_what_a_library_says_of_a_file_is_one_line(rows_of):
+    (row,) = rows_of([Item("a", Failure("ImageError", "caf\udce9\n\x1b[31mred\ud800"))])
+
+    assert row.message == "caf\\xe9\\n\\x1b[31mred\\ud800"
 
 
 def test_failures_come_in_order_too(rows_of):

@@ -3,12 +3,14 @@
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 import tiny
@@ -69,7 +71,7 @@ def test_a_run_leaves_whole_shards_and_its_totals(unbroken, job, tmp_path):
 
     assert len(shards) == 20
     assert parts(tmp_path / "out") == unbroken
-    assert json.loads((tmp_path / "out" / "finished.json").read_text()) == {
+    assert json.loads((tmp_path / "out" / "_finished.json").read_text()) == {
         "shards": 20,
         "inputs": 200,
         "rows": 200,
@@ -106,9 +108,9 @@ def test_killed_at_any_moment_it_finishes_the_rest(model, pictures, unbroken, tm
     assert len(set(places)) > 5
 
 
-@pytest.mark.parametrize("name", ["run.json", "part-00000.csv", "finished.json"])
+@pytest.mark.parametrize("name", ["_run.json", "part-00000.csv", "_finished.json"])
 def test_what_a_kill_left_half_written_is_removed(job, tmp_path, unbroken, name):
-    """Also where it came before anything else was there, as a half of run.json does."""
+    """Also where it came before anything else was there, as a half of _run.json does."""
     left = tmp_path / f".{name}.x7_a.part"
     left.write_text('{"mod')
 
@@ -123,14 +125,14 @@ def test_a_run_that_goes_on_does_not_say_finished(job, tmp_path):
     (tmp_path / "part-00019.csv").unlink()
 
     def killed(row):
-        assert not (tmp_path / "finished.json").exists()
+        assert not (tmp_path / "_finished.json").exists()
         raise KeyboardInterrupt
 
     again = job()
     again.progress.saw = killed
     with pytest.raises(KeyboardInterrupt):
         score_to_folder(again, tmp_path)
-    assert not (tmp_path / "finished.json").exists()
+    assert not (tmp_path / "_finished.json").exists()
 
 
 def test_a_finished_run_has_nothing_left_to_do(job, tmp_path):
@@ -151,6 +153,38 @@ def test_a_shard_that_is_gone_is_made_again(job, tmp_path, unbroken, lost):
     score_to_folder(job(), tmp_path / "out")
 
     assert parts(tmp_path / "out") == unbroken
+
+
+def test_shards_of_inputs_that_are_gone_do_not_stay(job, pictures, tmp_path):
+    names = [str(path) for path in sorted(pictures.iterdir())]
+    score_to_folder(job(names[:30]), tmp_path / "out")
+    (tmp_path / "out" / "_ledger.sqlite").unlink()
+
+    score_to_folder(job(names[:15]), tmp_path / "out")
+
+    assert list(parts(tmp_path / "out")) == ["part-00000.csv", "part-00001.csv"]
+
+
+def test_a_reader_of_data_sets_finds_the_rows_alone(job, tmp_path):
+    score_to_folder(job(style="parquet"), tmp_path / "out")
+
+    assert pyarrow.parquet.read_table(tmp_path / "out").num_rows == 200
+
+
+def test_pictures_of_the_same_names_elsewhere_are_refused(model, pictures, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("path\n" + "\n".join(f"{number:03}.png" for number in range(20)))
+    other = tmp_path / "other"
+    shutil.copytree(pictures, other)
+    for images, status in ((pictures, 0), (pictures, 0), (other, 2)):
+        done = subprocess.run(
+            command(model, table, tmp_path / "out", "--images", images),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status
+    assert "the inputs of part-00000.csv are not those" in done.stderr
 
 
 def test_another_model_is_refused(job, tmp_path):
@@ -222,7 +256,7 @@ def test_a_folder_of_something_else_is_left_alone(job, tmp_path):
 def test_two_runs_do_not_write_into_one_folder(job, model, pictures, tmp_path):
     out = tmp_path / "out"
     with subprocess.Popen(command(model, pictures, out), stderr=subprocess.DEVNULL) as first:
-        while not (out / "ledger.sqlite").exists():
+        while not (out / "_ledger.sqlite").exists():
             time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)
         try:
@@ -235,17 +269,18 @@ def test_two_runs_do_not_write_into_one_folder(job, model, pictures, tmp_path):
 
 def test_a_damaged_ledger_is_told(job, tmp_path):
     score_to_folder(job(), tmp_path / "out")
-    (tmp_path / "out" / "ledger.sqlite").write_bytes(b"dear diary" * 1000)
+    (tmp_path / "out" / "_ledger.sqlite").write_bytes(b"dear diary" * 1000)
 
-    with pytest.raises(OutputError, match=r"ledger.sqlite: file is not a database"):
+    with pytest.raises(OutputError, match=r"_ledger.sqlite: file is not a database"):
         score_to_folder(job(), tmp_path / "out")
 
 
-def test_settings_that_cannot_be_read_are_told(job, tmp_path):
+@pytest.mark.parametrize("text", ["dear diary", "[1]", "1"])
+def test_settings_that_cannot_be_read_are_told(job, tmp_path, text):
     score_to_folder(job(), tmp_path / "out")
-    (tmp_path / "out" / "run.json").write_text("dear diary")
+    (tmp_path / "out" / "_run.json").write_text(text)
 
-    with pytest.raises(ConfigError, match=r"run.json: it cannot be read"):
+    with pytest.raises(ConfigError, match=r"_run.json: it cannot be read"):
         score_to_folder(job(), tmp_path / "out")
 
 

@@ -201,7 +201,7 @@ def test_a_file_that_is_no_gallery_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "diary.txt"
     path.write_text("dear diary, " * 100)
 
-    with pytest.raises(OutputError, match=r"diary.txt: file is not a database. Name another file"):
+    with pytest.raises(OutputError, match=r"diary.txt: file is not a database. It is damaged"):
         Gallery(path)
     assert path.read_text() == "dear diary, " * 100
 
@@ -212,7 +212,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path):
     other.execute("CREATE TABLE rows (a)")
     other.close()
 
-    with pytest.raises(OutputError, match=r"not a gallery of format 1 \(its version is 0\)"):
+    with pytest.raises(OutputError, match=r"not a gallery of format 2 \(its version is 0\)"):
         Gallery(path)
     other = sqlite3.connect(path)
     assert other.execute("SELECT name FROM sqlite_schema").fetchall() == [("rows",)]

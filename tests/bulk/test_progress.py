@@ -57,6 +57,7 @@ def test_a_resumed_run_counts_what_was_done(model, pictures, tmp_path):
     written = terminal_of("--model", model, pictures, "--out", tmp_path / "out")
 
     assert "31/31" in written
+    assert "1 failed" in written
 
 
 def test_without_a_terminal_nothing_is_written(model, pictures, tmp_path):

@@ -1,9 +1,6 @@
 """`lifeiqa score` from one end to the other."""
 
-import csv
-import io
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -12,36 +9,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import tiny
-from lifeiqa.cli import main
 from lifeiqa.files import sha256_of
+from scoring import greys, rows, score
 
 LIFEIQA = Path(sys.executable).with_name("lifeiqa")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Three pictures of the greys 10, 20 and 30."""
-    for grey in (10, 20, 30):
-        tiny.write_picture(tmp_path / "pictures" / f"{grey}.png", grey)
-    return tmp_path / "pictures"
-
-
-def score(model, *arguments, **settings):
-    command = ["score", "--model", model, "--provider", "cpu", "--threads", "1", *arguments]
-    return CliRunner().invoke(main, [str(word) for word in command], **settings)
-
-
-def rows(model, *arguments, status=0, **settings):
-    done = score(model, "--format", "jsonl", *arguments, **settings)
-    assert done.exit_code == status, done.output
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def greys(found):
-    return [row.get("score") for row in found]
 
 
 def test_a_list_on_standard_input(model, folder):
@@ -174,33 +147,6 @@ def test_a_table_for_people_is_no_form_of_a_shard(model, folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("out", [False, True])
-def test_a_page_is_written_beside_the_rows(model, folder, tmp_path, out):
-    (folder / "bad.png").write_text("dear diary")
-    where = ["--out", tmp_path / "out"] if out else []
-
-    for _ in range(2):  # the second time there is nothing left to do in the folder
-        done = score(model, folder, "--html", tmp_path / "page.html", *where)
-
-        assert done.exit_code == 1
-        page = (tmp_path / "page.html").read_text()
-        assert page.count("data:image/webp;base64,") + page.count('"UklGR') >= 3
-        assert "bad.png" in page
-
-
-def test_a_page_can_be_made_of_a_run_that_was_killed(model, folder, tmp_path):
-    arguments = [folder, "--html", tmp_path / "page.html", "--out", tmp_path / "out", "--shard", 1]
-    score(model, *arguments)
-    whole = (tmp_path / "page.html").read_text()
-    (tmp_path / "out" / "part-00001.csv").unlink()  # as if it had been killed before
-    (tmp_path / "page.html").unlink()
-
-    score(model, *arguments)
-
-    again = (tmp_path / "page.html").read_text()
-    assert len(again) == pytest.approx(len(whole), abs=100)  # but for the date
-
-
 def test_a_model_that_does_not_match_its_manifest(folder, tmp_path):
     model = tiny.write_model(tmp_path / "tiny.onnx")
     other = tiny.write_model(tmp_path / "other.onnx", gain=0.5)
@@ -215,35 +161,3 @@ def test_a_model_that_does_not_match_its_manifest(folder, tmp_path):
     assert {row["model"] for row in found} == {"tiny (not verified)"}
     assert {row["model_sha256"] for row in found} == {sha256_of(model)}
     assert "not verified" in score(model, folder, "--no-verify").stderr
-
-
-def test_a_folder_without_permission_is_a_row_and_the_rest_is_scored(model, folder, tmp_path):
-    """By a user that is not root, who may read everything."""
-    closed = folder / "closed"
-    closed.mkdir()
-    tiny.write_picture(closed / "40.png", 40)
-    closed.chmod(0)
-    command = [LIFEIQA, "score", "-r", folder, "--model", model, "--format", "csv"]
-    if os.getuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("root may read every folder, and there is no setpriv to be somebody else")
-        # Root without the capabilities that let it read what it must not.
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    closed.chmod(0o755)
-
-    assert done.returncode == 1, done.stderr
-    *good, bad = sorted(csv.DictReader(io.StringIO(done.stdout)), key=lambda row: row["error"])
-    assert [row["score"] for row in good] == ["10.0", "20.0", "30.0"]
-    assert (bad["path"], bad["error"]) == (str(closed), "DatasetError")
-    assert bad["message"] == "folder cannot be read: Permission denied"
-
-
-def test_links_that_lead_in_a_circle_are_not_followed(model, folder):
-    (folder / "again").symlink_to(folder)
-    (folder / "self.png").symlink_to(folder / "self.png")
-
-    found = rows(model, folder, "-r", status=1)
-
-    assert greys(found) == [10, 20, 30, None]
-    assert found[3]["message"] == "Too many levels of symbolic links"

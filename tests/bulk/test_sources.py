@@ -182,10 +182,20 @@ def test_a_folder_that_cannot_be_read_is_a_row_and_the_rest_goes_on(tree, monkey
 
 @pytest.mark.parametrize("recursive", [True, False])
 def test_a_named_folder_without_a_picture_is_refused_once_it_was_listed(tree, recursive):
-    found = items(["tree/b.png", "tree/c"], SourceOptions(recursive=recursive))
-    assert next(found).name == "tree/b.png"
     with pytest.raises(DatasetError, match=r"^tree/c: no picture in this folder"):
-        next(found)
+        list(items(["tree/c"], SourceOptions(recursive=recursive)))
+
+
+@pytest.mark.parametrize("wrong", ["tree/c", "tree/*.bmp", "lost.csv", "empty.tar", "-"])
+def test_one_of_several_inputs_without_a_picture_stops_no_other(tree, monkeypatch, wrong):
+    """As "photos/*" may name a folder of texts."""
+    Path("empty.tar").write_bytes(bytes(1024))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+
+    first, bad, last = items(["tree/b.png", wrong, "tree/a.jpg"])
+
+    assert (first.name, bad.name, last.name) == ("tree/b.png", wrong, "tree/a.jpg")
+    assert bad.origin.kind == "DatasetError"
 
 
 def test_a_name_that_is_no_utf8_or_two_lines_is_printable_and_its_path_is_whole(tmp_path):

@@ -186,11 +186,52 @@ def test_a_parquet_table_that_is_damaged_further_down_gives_the_rows_before(tmp_
     assert last.name == str(path)
 
 
-def test_text_of_a_parquet_table_that_is_no_utf8_is_an_error_of_the_table(tmp_path):
+def test_text_of_a_parquet_table_that_is_no_utf8_is_a_path_all_the_same(tmp_path):
     column = pyarrow.array([b"a.png", b"caf\xe9.png"]).view("string")
     path = write_parquet(tmp_path / "t.parquet", {"path": column})
-    with pytest.raises(DatasetError, match="cannot be read: 'utf-8' codec"):
-        list(items([path]))
+
+    assert [item.name for item in items([path])] == ["a.png", "caf\\xe9.png"]
+    assert os.fsencode(list(items([path]))[1].origin.path).endswith(b"caf\xe9.png")
+
+
+@pytest.mark.parametrize("kind", ["string", "large_binary", "dictionary"])
+def test_a_cell_that_is_too_long_for_a_path_is_refused(tmp_path, kind):
+    """A dictionary makes gigabytes of a small file."""
+    column = pyarrow.array(["a.png", "x" * 70_000])
+    column = column.dictionary_encode() if kind == "dictionary" else column.cast(kind)
+    path = write_parquet(tmp_path / "t.parquet", {"path": column})
+
+    first, last = items([path])
+
+    assert (first.name, last.name) == ("a.png", path)
+    assert "a cell of 70,000 bytes, and a path is expected" in last.origin.message
+
+
+def test_a_line_of_a_csv_is_not_read_without_end(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("path\na.png\n" + "," * (2 << 20))
+
+    first, last = items([str(path)])
+
+    assert first.name == "a.png"
+    assert "a line has more than 1,048,576 characters" in last.origin.message
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_that_is_no_regular_file_is_refused_at_once(tmp_path, suffix):
+    pipe = tmp_path / f"pipe{suffix}"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path / f"device{suffix}"):
+        if path != pipe:
+            path.symlink_to("/dev/zero")
+        with pytest.raises(DatasetError, match="cannot be read: not a regular file"):
+            list(items([str(path)]))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_name_that_no_file_can_have_is_an_error_of_the_table(suffix):
+    with pytest.raises(DatasetError, match="cannot be read: embedded null byte"):
+        list(items([f"a\0b{suffix}"]))
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):

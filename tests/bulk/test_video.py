@@ -77,6 +77,15 @@ def test_a_variable_frame_rate_is_sampled_by_time_from_the_first_frame(tmp_path,
     assert times(path, EVERY) == pytest.approx([stamp / 1000 for stamp in stamps])
 
 
+def test_frames_that_are_passed_over_are_told_of_as_well(tmp_path):
+    """What time a frame may take is counted from there, however seldom one is scored."""
+    path, told = write(tmp_path / "v.avi"), []
+
+    taken = list(frames(path, Sampling(every=1000), decoded=lambda: told.append(1)))
+
+    assert (len(taken), len(told)) == (1, 50)
+
+
 def test_odd_sizes_keep_every_pixel(tmp_path):
     path = write(tmp_path / "v.mkv", "ffv1", size=(101, 67), count=2)
     assert [pixels.shape for _, pixels in frames(path, EVERY)] == [(67, 101, 3)] * 2
