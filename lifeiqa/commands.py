@@ -24,25 +24,35 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
+_INTERRUPTED = 130  # as shells count it: no outcome of the work
+
 Folder = click.Path(file_okay=False, path_type=Path)
 File = click.Path(dir_okay=False, path_type=Path)
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn our errors into one message and an exit status: 1 a check failed, 2 bad input."""
+    """Turn our errors into one message and an exit status: 1 a check failed, 2 bad input.
+
+    Ctrl-C gives 130.
+    """
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
         except LifeIQAError as error:
-            click.echo(f"{type(error).__name__}: {error}", err=True)
+            click.echo(f"{type(error).__name__}: {_printable_lines(error)}", err=True)
             sys.exit(1 if isinstance(error, ParityError | TrainingError) else 2)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(_INTERRUPTED)
         except BrokenPipeError:  # the reader of a pipe had enough: no concern of ours
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except OSError as error:
-            click.echo(f"{error.filename or 'system'}: {error.strerror or error}", err=True)
+            # Of two files the second is the one that was to be written.
+            name = error.filename2 or error.filename or "system"
+            click.echo(_printable_lines(f"{name}: {error.strerror or error}"), err=True)
             sys.exit(2)
 
     return wrapped
@@ -69,6 +79,11 @@ def printable(path: str | os.PathLike[str]) -> str:
     A name may hold any bytes, among them what moves a terminal's cursor: such are escaped.
     """
     return _UNPRINTABLE.sub(_escaped, os.fsdecode(path))
+
+
+def _printable_lines(message: object) -> str:
+    """A message may quote a stranger's file, and keeps its lines."""
+    return "\n".join(map(printable, str(message).split("\n")))
 
 
 def _escaped(found: re.Match[str]) -> str:

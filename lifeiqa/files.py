@@ -90,16 +90,20 @@ def remove_unfinished(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
     """Yield a temporary folder; when the block ends well it becomes ``path`` at once.
 
     The folder's counterpart of `atomic_write`, for a folder that is new.
+
+    Args:
+        path: of the folder.
+        staging: where the temporary one lies, in the same file system; else beside ``path``.
 
     Raises:
         OSError: there is something at ``path`` already.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    folder = tempfile.mkdtemp(dir=staging or path.parent, prefix=f".{path.name}.", suffix=".part")
     temporary = Path(folder)
     try:
         yield temporary

@@ -33,8 +33,8 @@ def parsed(text: str, origin: str) -> dict[str, Any]:
     """The values of a JSON object.
 
     Raises:
-        ArtifactError: it is none, larger than `MAX_BYTES`, or nested too deep; the message names
-            ``origin``.
+        ArtifactError: it is none, larger than `MAX_BYTES`, nested too deep, or holds what is no
+            text; the message names ``origin``.
     """
     try:
         if len(text) > MAX_BYTES:
@@ -43,6 +43,7 @@ def parsed(text: str, origin: str) -> dict[str, Any]:
         if not isinstance(values, dict):
             raise ValueError("it is no JSON object")
         _require_shallow(values)
+        json.dumps(values, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{origin}: the manifest cannot be read: {error}") from error
     return values

@@ -2,7 +2,8 @@
 
 A checkpoint carries its manifest in the safetensors header. Any other model file has a sidecar,
 ``<file>.json``, which holds the sha256 of the file and a checksum of its own values, so that a
-change to either is found; an ONNX file also carries a copy inside. Neither sum is a signature:
+change to either is found. An ONNX file also carries a copy inside and may go without its sidecar,
+and is then called not verified, since no sum covers it. Neither sum is a signature:
 whoever can write both files can make them agree. So whatever the sums say, an ONNX file is looked
 through before any runtime opens it, see `lifeiqa.onnxfile`, and weights that lie in other files,
 which no sum covers, are refused.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,8 +72,8 @@ class Manifest:
         tools: versions of the packages that wrote the file.
         parity: one record for each link of the parity suite, see `lifeiqa.parity`.
         sha256: of the file; None inside the file itself.
-        verified: False where `read_manifest` was told to accept a file that its sums do not cover.
-            It is never written.
+        verified: False where no sum covers the file: there is no sidecar, or `read_manifest` was
+            told to accept what does not match it. It is never written.
 
     Raises:
         ConfigError: the name is none for files, which are named after it.
@@ -190,7 +192,7 @@ def _checksum(values: dict[str, Any]) -> str:
 
 
 def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
-    """The manifest of a model file, checked against the file's sha256 where it states one.
+    """The manifest of a model file, checked against the file's sha256 where a sidecar states it.
 
     An ONNX file is looked through as well, see `lifeiqa.onnxfile.read_onnx`.
 
@@ -211,7 +213,7 @@ def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     sidecar = sidecar_of(path)
-    manifest = _from_sidecar(path, sidecar, verify=verify) if sidecar.is_file() else None
+    manifest = _from_sidecar(path, sidecar, verify=verify) if os.path.lexists(sidecar) else None
     if path.suffix == ".onnx":
         return _self_contained(path, manifest, verify=verify)
     if manifest is None:
@@ -236,6 +238,8 @@ def require_verifiable(path: Path) -> None:
 
 
 def _from_sidecar(path: Path, sidecar: Path, *, verify: bool) -> Manifest:
+    if not sidecar.is_file():  # a pipe may wait for ever
+        raise ArtifactError(f"{sidecar}: the manifest is no regular file")
     values = parsed(read_text(sidecar), str(sidecar))
     stated, expected = values.pop(CHECKSUM, None), _checksum(values)
     if verify and stated != expected:
@@ -258,7 +262,9 @@ def _self_contained(path: Path, manifest: Manifest | None, *, verify: bool) -> M
     """The manifest of an ONNX file that may be opened; None stands for the one inside."""
     file = read_onnx(path)
     if manifest is None:
-        manifest = _embedded(file.metadata, path)
+        manifest = dataclasses.replace(_embedded(file.metadata, path), verified=False)
+    if manifest.kind != "onnx":
+        raise ArtifactError(f"{path}: its manifest describes no ONNX model: {manifest.kind}")
     if not file.external:
         return manifest
     if verify:

@@ -22,8 +22,8 @@ from lifeiqa.protobuf import BYTES, Field, Reader, WireError
 MAX_FILE = 2**31 - 1
 """Bytes of a protobuf message, and so of an ONNX file."""
 _MAX_TEXT = 1 << 24  # of all metadata; it holds a manifest
-_MAX_FIELDS = 10_000_000  # our exports have some 10,000
-_MAX_DEPTH = 100  # protobuf's own
+_MAX_FIELDS = 1_000_000  # our exports have some 10,000
+_MAX_DEPTH = 30  # nine graphs in one another; a runtime's work may double with each
 _MAX_DENSE = 2**31 - 1  # a sparse tensor is spread out when it is loaded
 
 PLACES: dict[str, dict[int, str]] = {

@@ -31,6 +31,12 @@ def test_text_that_would_exhaust_its_reader_is_refused(text, complaint):
     assert str(caught.value).startswith("here: the manifest cannot be read: ")
 
 
+def test_half_of_a_surrogate_pair_is_no_text_and_a_whole_one_is():
+    assert parsed(r'{"a": "\ud83d\ude00"}', "here") == {"a": "\U0001f600"}
+    with pytest.raises(ArtifactError, match="cannot be read: 'utf-8' codec can't encode"):
+        parsed(r'{"a": "\ud83d"}', "here")
+
+
 def test_a_file_is_read_to_its_bound_and_no_further(tmp_path):
     path = tmp_path / "m.json"
     path.write_bytes(b"x" * MAX_BYTES)

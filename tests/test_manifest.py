@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import os
 import sys
 
 import pytest
@@ -170,7 +171,28 @@ def test_an_unknown_ending_without_a_sidecar_is_refused(tmp_path):
 def test_a_lone_onnx_file_carries_its_manifest_inside(tmp_path):
     path = tiny.write_model(tmp_path / "tiny.onnx", embed=True)
 
-    assert read_manifest(path) == tiny.manifest(sha256=sha256_of(path))
+    assert read_manifest(path) == tiny.manifest(sha256=sha256_of(path), verified=False)
+    assert read_manifest(path).title == "tiny (not verified)"  # no sum was there to be checked
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe", "link to nothing"])
+def test_a_sidecar_that_is_no_file_does_not_count_as_none(tmp_path, what):
+    path = tiny.write_model(tmp_path / "tiny.onnx", embed=True)
+    sidecar = sidecar_of(path)
+    if what == "folder":
+        sidecar.mkdir()
+    elif what == "pipe":
+        os.mkfifo(sidecar)
+    else:
+        sidecar.symlink_to("nowhere")
+
+    assert "the manifest is no regular file" in refusal(read_manifest, path)
+
+
+def test_a_manifest_of_another_kind_of_file_is_refused(tmp_path):
+    path = tiny.write_model(tmp_path / "tiny.onnx", kind="checkpoint")
+
+    assert "its manifest describes no ONNX model: checkpoint" in refusal(read_manifest, path)
 
 
 def test_an_onnx_file_without_a_manifest_is_refused(tmp_path):

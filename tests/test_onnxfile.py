@@ -210,8 +210,8 @@ def test_graphs_in_graphs_are_followed_so_far_and_no_further(tmp_path):
             graph = GraphProto(node=[NodeProto(attribute=[AttributeProto(name="g", g=graph)])])
         return written(tmp_path, ModelProto(graph=graph))
 
-    assert read_onnx(nested(32)).external == ()
-    assert "nested more than 100 deep" in refusal(nested(33))
+    assert read_onnx(nested(9)).external == ()
+    assert "nested more than 30 deep" in refusal(nested(10))
 
 
 @pytest.mark.parametrize("dims", [[-1], [2**40], [2**62, 2**62]])

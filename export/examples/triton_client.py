@@ -8,6 +8,7 @@
 Prints the mean of each picture's crops, their standard deviation and the picture's name. How the
 model wants its crops is asked of the server, where lifeiqa-export has left it: no model file is
 needed here. A picture without a score is named on standard error, and the exit status is then 1.
+It is 2 where the server cannot be reached, or has no such model of lifeiqa.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
 
 from lifeiqa.config import Labels, Preprocessing
 from lifeiqa.crops import crops_from_pixels
@@ -28,6 +30,7 @@ from lifeiqa.image import Pixels, decode
 from lifeiqa.session import Scores
 from lifeiqa.sessions.batches import filled
 
+WAIT = 60.0  # seconds for one answer
 AT_ONCE = 8  # requests that are under way together are what the server makes its batches of
 
 
@@ -35,8 +38,13 @@ class Model:
     """One model on a server."""
 
     def __init__(self, client: InferenceServerClient, name: str) -> None:
-        config = client.get_model_config(name).config
+        config = client.get_model_config(name, client_timeout=WAIT).config
         said = {key: parameter.string_value for key, parameter in config.parameters.items()}
+        if not {"lifeiqa_preprocessing", "lifeiqa_labels"} <= said.keys():
+            raise InferenceServerException(
+                f"{name} does not say how to feed it: put it into the repository with "
+                f"lifeiqa-export --triton"
+            )
         self.preprocessing = Preprocessing.from_dict(json.loads(said["lifeiqa_preprocessing"]))
         self.labels = Labels(**json.loads(said["lifeiqa_labels"]))
         *fixed, self.size, _, _ = config.input[0].dims  # (S, S, 3), or (N, S, S, 3)
@@ -57,7 +65,7 @@ class Model:
         sent = filled(crops, self.batch) if self.fixed else crops
         tensor = InferInput("crops", sent.shape, "UINT8")
         tensor.set_data_from_numpy(sent)
-        scores = self._client.infer(self._name, [tensor]).as_numpy("score")
+        scores = self._client.infer(self._name, [tensor], client_timeout=WAIT).as_numpy("score")
         return scores.reshape(-1)[: len(crops)]  # (n, 1) or (N,) -> (n,)
 
 
@@ -68,13 +76,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("pictures", nargs="+")
     parser.add_argument("--server", default="localhost:8001", help="Address of its gRPC service.")
     given = parser.parse_args(arguments)
+    try:
+        return score(given.model, given.pictures, given.server)
+    except InferenceServerException as error:
+        print(f"{given.server}: {error.message()}", file=sys.stderr)
+        return 2
+
+
+def score(name: str, pictures: Sequence[str], server: str) -> int:
+    """Print a line for each picture; gives 1 where one has no score, else 0."""
     failed = False
-    with InferenceServerClient(given.server) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-        model = Model(client, given.model)
+    with InferenceServerClient(server) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+        model = Model(client, name)
         labels = model.labels
         print(f"{labels.low:g}..{labels.high:g}, {labels.direction} is better", file=sys.stderr)
-        results = pool.map(model.score, given.pictures)
-        for picture, scores in zip(given.pictures, results, strict=True):
+        results = pool.map(model.score, pictures)
+        for picture, scores in zip(pictures, results, strict=True):
             if isinstance(scores, ImageError):
                 print(scores, file=sys.stderr)
                 failed = True

@@ -19,6 +19,7 @@ and backends check when they load a model, which ``tests/fake_triton.py`` repeat
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from lifeiqa.errors import ArtifactError, ConfigError
 from lifeiqa.files import atomic_folder, atomic_write
 from lifeiqa.flavours import flavour_named
 from lifeiqa.manifest import Manifest, read_manifest, write_with_sidecar
+from lifeiqa.sessions import open_session
 from lifeiqa_export.triton_config import config_text
 
 CONFIG = "config.pbtxt"
@@ -49,8 +51,12 @@ class Served:
 def triton_from_model(model: Path, repository: Path) -> Served:
     """Put an ONNX file or a TensorRT engine into a model repository, with its manifest.
 
-    The folder of a new model and that of a further version each appear whole or not at all. A
-    version is added only where its ``config.pbtxt`` would say what that of the last version said:
+    The folder of a new model and that of a further version each appear whole or not at all, and
+    nothing else does: Triton takes every folder of a repository for a model. Only where the
+    repository is a file system of its own, a process that is killed may leave one with a name that
+    begins with "." and ends with ".part".
+
+    A version is added only where its ``config.pbtxt`` would say what that of the last version said:
     the file holds for all of them, and is left as it is, with what was tuned in it.
 
     Args:
@@ -58,14 +64,17 @@ def triton_from_model(model: Path, repository: Path) -> Served:
         repository: folder of the repository; made when missing.
 
     Raises:
-        ArtifactError: the file is missing or does not match its manifest, or is a checkpoint.
+        ArtifactError: the file is missing, does not match its manifest or is none of the two.
         ConfigError: Triton cannot run it, or ``repository`` holds something else under its name.
     """
     manifest = read_manifest(model)
     last = require_place(manifest, repository)
+    if manifest.engine is None:
+        with open_session(model, provider="cpu"):
+            pass  # a graph that is not what its manifest says is refused here, not by the server
     folder = repository / model_name(manifest)
     if last is None:
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, staging=_staging(repository)) as temporary:
             with atomic_write(temporary / CONFIG) as config:
                 config.write_text(config_text(manifest, folder.name), encoding="utf-8")
             (temporary / "1").mkdir()
@@ -158,6 +167,14 @@ def _require_servable(manifest: Manifest) -> None:
             "the engine was built without its weights, and Triton does not put them back: build "
             "it without --strip-plan"
         )
+
+
+def _staging(repository: Path) -> Path:
+    """The folder to prepare a model in: beside the repository, if that is one file system."""
+    repository.mkdir(parents=True, exist_ok=True)
+    beside = repository.resolve().parent
+    same = beside.stat().st_dev == repository.stat().st_dev
+    return beside if same and os.access(beside, os.W_OK) else repository
 
 
 def _manifest_in(version: Path, like: Manifest) -> Manifest:

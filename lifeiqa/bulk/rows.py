@@ -21,7 +21,7 @@ class Row:
         low5: of a video, the score that its worst 5 % of frames reach at best.
         worst_second: of a video, the worst mean over the frames of one second.
         worst_time: of a video, where that second begins, in seconds.
-        model: name of the model; "NAME (not verified)" for a file that does not match its manifest.
+        model: name of the model; "NAME (not verified)" for a file that no sum covers.
         model_sha256: of the model file.
         error: class of the error; None where there is a score.
         message: what is wrong.

@@ -60,7 +60,8 @@ def score_to_stream(job: Job, stream: IO[bytes]) -> list[Shard]:
     """
     _prepare_page(job)
     with Ledger() as ledger, _gallery(job, None) as gallery:
-        writer = open_writer(job.style, stream)
+        manifest = job.scorer.manifest
+        writer = open_writer(job.style, stream, heading="" if manifest.verified else manifest.title)
         shards = score_items(
             job.items,
             job.scorer,

@@ -30,10 +30,15 @@ class Writer(Protocol):
         ...
 
 
-def open_writer(style: Style, stream: IO[bytes]) -> Writer:
+def open_writer(style: Style, stream: IO[bytes], *, heading: str = "") -> Writer:
     """A writer for a stream.
 
     What stands before the first row is written with it, so that an error before it is all there is.
+
+    Args:
+        style: form of the rows.
+        stream: where they go.
+        heading: what stands above a table, which has no column for it.
 
     Raises:
         MissingDependencyError: Parquet needs pyarrow.
@@ -41,6 +46,8 @@ def open_writer(style: Style, stream: IO[bytes]) -> Writer:
     if style == "parquet":
         return _ParquetWriter(stream)
     header, line = {"table": _TABLE, "csv": _CSV, "jsonl": _JSONL}[style]
+    if style == "table" and heading:
+        header = f"{heading}\n{header}"
     return _TextWriter(stream, header, line)
 
 

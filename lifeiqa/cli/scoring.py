@@ -97,7 +97,8 @@ def score(
         ) as progress,
     ):
         if not scorer.manifest.verified:
-            click.echo(f"{model}: not verified, as --no-verify asks", err=True)
+            reason = "as --no-verify asks" if no_verify else "there is no manifest beside it"
+            click.echo(f"{model}: not verified: {reason}", err=True)
         job = Job(
             items=items(names, where),
             scorer=scorer,

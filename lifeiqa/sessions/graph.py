@@ -56,6 +56,11 @@ def require_graph(
         )
 
 
+def one_line(error: Exception) -> str:
+    """What a runtime says of a graph, which may quote a name of many lines from it."""
+    return " ".join(str(error).split())
+
+
 def require_rows(path: Path, values: Sequence[Array], count: int) -> None:
     """Refuse results that do not hold a row for each crop of a run.
 

@@ -31,7 +31,7 @@ from lifeiqa.session import (
 )
 from lifeiqa.sessions.batches import buckets_of, filled, pieces
 from lifeiqa.sessions.bound import BoundRuns
-from lifeiqa.sessions.graph import Value, checked_scores, require_graph, require_rows
+from lifeiqa.sessions.graph import Value, checked_scores, one_line, require_graph, require_rows
 from lifeiqa.sessions.providers import chosen_provider, session_on
 
 
@@ -137,10 +137,12 @@ class OnnxRuntimeSession(Closing):
             raise
         except Exception as error:  # onnxruntime raises classes of a private module
             if self._provider == "cpu":
-                raise ArtifactError(f"{self._path}: ONNX Runtime cannot run it: {error}") from error
+                raise ArtifactError(
+                    f"{self._path}: ONNX Runtime cannot run it: {one_line(error)}"
+                ) from error
             raise DeviceError(
-                f"{self._path}: ONNX Runtime failed on the GPU: {error}. If its memory is short, "
-                f"see what else uses it (nvidia-smi), or export with a small --batch"
+                f"{self._path}: ONNX Runtime failed on the GPU: {one_line(error)}. If its memory "
+                f"is short, see what else uses it (nvidia-smi), or export with a small --batch"
             ) from error
 
     def _load(self, model: str | bytes, *, graphs: bool = False) -> Any:
@@ -149,7 +151,9 @@ class OnnxRuntimeSession(Closing):
         except ConfigError as error:
             raise ConfigError(f"{self._path}: {error}") from error
         except Exception as error:  # onnxruntime raises classes of a private module
-            raise ArtifactError(f"{self._path}: ONNX Runtime cannot load it: {error}") from error
+            raise ArtifactError(
+                f"{self._path}: ONNX Runtime cannot load it: {one_line(error)}"
+            ) from error
 
     def _run(self, session: Any, outputs: list[str], crops: Pixels) -> list[Array]:
         """Run any number of crops, in pieces of the one size that a static graph takes."""

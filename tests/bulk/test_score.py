@@ -160,4 +160,14 @@ def test_a_model_that_does_not_match_its_manifest(folder, tmp_path):
     assert greys(found) == [5, 10, 15]
     assert {row["model"] for row in found} == {"tiny (not verified)"}
     assert {row["model_sha256"] for row in found} == {sha256_of(model)}
-    assert "not verified" in score(model, folder, "--no-verify").stderr
+    done = score(model, folder, "--no-verify")
+    assert done.stderr == f"{model}: not verified: as --no-verify asks\n"
+    assert done.stdout.startswith("tiny (not verified)\n    score       std  path\n")
+
+
+def test_a_model_without_a_sidecar_is_not_verified(folder, tmp_path):
+    """No sum was there to be checked, and the rows say so."""
+    model = tiny.write_model(tmp_path / "tiny.onnx", embed=True)
+
+    assert {row["model"] for row in rows(model, folder)} == {"tiny (not verified)"}
+    assert "not verified: there is no manifest beside it" in score(model, folder).stderr

@@ -133,7 +133,7 @@ def test_what_is_no_message_is_refused_by_both(library, tmp_path, content, compl
 
 def test_graphs_in_graphs_are_followed_so_far_and_no_further(library, tmp_path):
     graph = GraphProto()
-    for _ in range(33):
+    for _ in range(10):
         graph = GraphProto(node=[NodeProto(attribute=[AttributeProto(name="g", g=graph)])])
     path = written(tmp_path, onnx.ModelProto(graph=graph))
 

@@ -3,6 +3,7 @@
 Plans are bytes that no TensorRT built: a repository looks at their manifests alone.
 """
 
+import dataclasses
 import json
 import re
 import shutil
@@ -128,7 +129,7 @@ def test_an_embedded_manifest_becomes_a_sidecar(tmp_path, repository):
     served = triton_from_model(graph, repository).path / "model.onnx"
 
     assert sidecar_of(served).is_file()
-    assert read_manifest(served) == read_manifest(graph)
+    assert read_manifest(served) == dataclasses.replace(read_manifest(graph), verified=True)
 
 
 @pytest.mark.parametrize(
@@ -300,12 +301,35 @@ def test_an_engine_that_triton_cannot_load_is_refused(tmp_path, repository, chan
     assert not repository.exists()
 
 
-def test_a_checkpoint_is_refused(tmp_path, repository):
-    checkpoint = tiny.write_model(tmp_path / "tiny.onnx", kind="checkpoint")
-
+def test_a_checkpoint_is_refused(checkpoint, repository):
     with pytest.raises(ArtifactError, match="tiny is a checkpoint, and Triton runs ONNX files"):
         triton_from_model(checkpoint, repository)
     assert not repository.exists()
+
+
+def test_a_graph_that_is_not_what_its_manifest_says_is_refused(tmp_path, repository):
+    graph = tmp_path / "tiny.onnx"
+    graph.write_bytes(tiny.model().SerializeToString())
+    tiny.write_sidecar(graph, batch=8)
+
+    with pytest.raises(ArtifactError, match="by its manifest it takes crops uint8"):
+        triton_from_model(graph, repository)
+    assert not repository.exists()
+
+
+def test_a_model_is_prepared_outside_the_repository(graph, repository, monkeypatch):
+    """Triton takes every folder in it for a model, whatever its name."""
+    copyfile = shutil.copyfile
+
+    def copied(source, target):
+        assert list(repository.iterdir()) == []
+        return copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    triton_from_model(graph, repository)
+
+    assert [path.name for path in repository.iterdir()] == ["tiny_onnx"]
+    assert [path.name for path in repository.parent.iterdir() if path.name[0] == "."] == []
 
 
 @pytest.mark.parametrize("name", ["a b", ".hidden"])

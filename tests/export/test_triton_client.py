@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tritonclient.utils import InferenceServerException
 
 import tiny
 from fake_triton import FakeTriton
@@ -90,14 +89,31 @@ def test_pictures_come_in_their_order_and_a_bad_one_stops_no_other(client, tmp_p
     assert printed.err.startswith(f"0..255, higher is better\n{bad}: ")
 
 
-def test_a_model_that_is_not_served_is_the_servers_to_name(client, tmp_path):
+def test_a_model_that_is_not_served_is_named_in_one_line(client, tmp_path, capsys):
     triton_from_model(tiny.write_model(tmp_path / "tiny.onnx"), tmp_path / "models")
 
-    with (
-        FakeTriton(tmp_path / "models") as server,
-        pytest.raises(InferenceServerException, match="unknown model 'other_onnx'"),
-    ):
-        client.main(["other_onnx", "x.png", "--server", server.address])
+    with FakeTriton(tmp_path / "models") as server:
+        assert client.main(["other_onnx", "x.png", "--server", server.address]) == 2
+
+    assert capsys.readouterr() == ("", f"{server.address}: unknown model 'other_onnx'\n")
+
+
+def test_a_model_of_others_is_named_in_one_line(client, tmp_path, capsys):
+    folder = triton_from_model(tiny.write_model(tmp_path / "tiny.onnx"), tmp_path / "models").path
+    config = folder.parent / "config.pbtxt"
+    lines = config.read_text().splitlines()
+    config.write_text("\n".join(line for line in lines if "lifeiqa_labels" not in line))
+
+    with FakeTriton(tmp_path / "models") as server:
+        assert client.main(["tiny_onnx", "x.png", "--server", server.address]) == 2
+
+    assert "tiny_onnx does not say how to feed it" in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_there_is_named_in_one_line(client, capsys):
+    assert client.main(["tiny_onnx", "x.png", "--server", "127.0.0.1:9"]) == 2
+
+    assert capsys.readouterr().err.startswith("127.0.0.1:9: ")
 
 
 def test_the_bundled_model_scores_photographs_in_a_process_of_its_own(tmp_path):

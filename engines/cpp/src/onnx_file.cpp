@@ -5,7 +5,7 @@
 namespace lifeiqa {
 namespace {
 
-constexpr int max_depth = 100;  // protobuf's own
+constexpr int max_depth = 30;  // nine graphs in one another; a runtime's work may double with each
 
 enum class Message { model, training, function, graph, node, attribute, sparse, tensor, other };
 

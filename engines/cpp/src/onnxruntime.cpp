@@ -170,7 +170,9 @@ class OnnxRuntime final : public Runtime {
 Opened open_onnx(const std::string& path, const std::vector<std::uint8_t>& file,
                  const Options& options) {
   Opened opened;
-  const bool beside = std::filesystem::is_regular_file(sidecar_of(path));
+  // What is there and no file is an error, not a file that went without its sidecar.
+  const bool beside = std::filesystem::symlink_status(sidecar_of(path)).type() !=
+                      std::filesystem::file_type::not_found;
   if (beside) opened.manifest = manifest_from_sidecar(path, file);
   require_one_file(path, file);
   auto runtime = std::make_unique<OnnxRuntime>(path, file, options, chooses_cuda(options.provider));
@@ -182,6 +184,9 @@ Opened open_onnx(const std::string& path, const std::vector<std::uint8_t>& file,
            "range are unknown. Checkpoints of the published code are read by: lifeiqa convert");
     }
     opened.manifest = manifest_from_text(text, path, file);
+  }
+  if (opened.manifest.kind != "onnx") {
+    fail(Code::artifact, path, ": its manifest describes no ONNX model: ", opened.manifest.kind);
   }
   runtime->expect(opened.manifest);
   opened.runtime = std::move(runtime);
