@@ -126,7 +126,7 @@ def titles(rows):
 
 
 def count(rows):
-    return f"{len(rows):,} of 10,000 pictures"
+    return f"{len(rows):,} of 10,000 pictures and frames"
 
 
 def by_score(rows):

@@ -131,7 +131,7 @@ def test_the_histogram_counts_every_score_once(page):
 def test_a_bar_that_is_clicked_shows_its_pictures_and_clicked_again_shows_all(page):
     low, high, number = bins(page)[3]
     press_histogram(page, 3, 3)
-    assert page.text("#count") == f"{number:,} of 10,000 pictures"
+    assert page.text("#count") == f"{number:,} of 10,000 pictures and frames"
     rows = by_score(each for each in PICTURES if low <= each.score < high)
     tiles = grid(page)
     assert tiles == titles(rows)[: len(tiles)]
@@ -146,7 +146,7 @@ def test_bars_that_are_dragged_over_show_their_pictures(page, first, last):
     press_histogram(page, first, last)
 
     number = sum(number for *_, number in bins(page)[4:10])
-    assert page.text("#count") == f"{number:,} of 10,000 pictures"
+    assert page.text("#count") == f"{number:,} of 10,000 pictures and frames"
     assert page.run("return document.querySelectorAll('.bar.chosen').length") == 6
 
 
@@ -183,6 +183,22 @@ def test_failures_alone_are_shown_where_asked(page):
     page.set("#text", "broken 2")
     assert page.text("#count") == "11 of 31 failures"
     assert len(page.texts("#failures td")) == 22
+    video_errors = page.driver.find_elements("css selector", "#failures details")[1]
+    assert not video_errors.is_displayed()
+
+    page.set("#only-failures", False)
+    settle(page)
+    assert page.run("return document.querySelectorAll('#failures details[open]').length") == 0
+
+
+def test_filters_that_leave_nothing_say_so(page):
+    nothing = page.driver.find_element("id", "nothing")
+    assert not nothing.is_displayed()
+
+    page.set("#text", "no such picture")
+    assert nothing.is_displayed()
+    for lists in ("failures", "videos"):
+        assert not page.driver.find_element("id", lists).is_displayed()
 
 
 def test_a_video_is_a_line_that_leads_to_its_frames(page):
@@ -221,6 +237,18 @@ def test_the_keys_move_over_the_grid_and_open_a_picture(page):
     press(page, "ESCAPE")
     assert not page.driver.find_element("id", "detail").is_displayed()
     assert focused() == ordered[-1 - columns]
+
+
+def test_the_keys_move_on_from_the_last_picture(page):
+    """Its button for the next one had the focus, and lost it as it was switched off."""
+    page.set("#text", "film")
+    page.run("document.querySelectorAll('#grid button')[1].click()")
+    page.driver.find_element("id", "next").click()
+    assert page.run("return document.activeElement.id") == "close"
+
+    last = page.text("#detail-facts")
+    press(page, "LEFT")
+    assert page.text("#detail-facts") != last
 
 
 def test_a_tile_that_has_the_focus_keeps_it_while_the_page_scrolls(page):

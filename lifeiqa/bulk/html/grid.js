@@ -30,12 +30,14 @@ function openDetail(list, position) {
   $("previous").disabled = detail.position === 0;
   $("next").disabled = detail.position === list.length - 1;
   if (!$("detail").open) $("detail").showModal();
+  else if (document.activeElement.disabled) $("close").focus();
 }
 
 const step = (by) => openDetail(detail.list, detail.position + by);
 $("previous").addEventListener("click", () => step(-1));
 $("next").addEventListener("click", () => step(1));
-$("detail").addEventListener("keydown", (event) => {
+document.addEventListener("keydown", (event) => {  // wherever the focus is
+  if (!$("detail").open) return;
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });

@@ -27,9 +27,11 @@ function refresh() {
   for (const id of ["ends", "distribution", "pictures"]) {
     $(id).hidden = filter.failures || pictures.length === 0;
   }
+  $("nothing").hidden = grid.list.length > 0;
   $("count").value = filter.failures
     ? `${whole(listed)} of ${many(about.counts.failures, "failure")}`
-    : `${whole(grid.list.length)} of ${many(pictures.length, "picture")}`;
+    : `${whole(grid.list.length)} of ${many(pictures.length, "picture")}`
+      + (about.counts.frames ? " and frames" : "");
   markHistogram(filter.low, filter.high);
   layOut();
 }
@@ -39,19 +41,23 @@ function fillFailures(filter) {
   for (const part of document.querySelectorAll("#failures details")) {
     const found = failures.filter((row) => row.error === part.kind && contains(row, filter.text));
     listed += found.length;
+    part.hidden = found.length === 0;
     if (part.open) {
-      part.lastChild.replaceWith(table(["Path", "What is wrong"], found.map((row) =>
-        [make("bdi", {}, shown(row.path)), shown(row.message ?? "")])));
+      part.lastChild.replaceWith(table(["Path", "What is wrong"], found.map((row) => [
+        make("bdi", { className: "long" }, shown(row.path)),
+        make("span", { className: "long" }, shown(row.message ?? "")),
+      ])));
     }
   }
+  $("failures").hidden = listed === 0;
   return listed;
 }
 
 function fillVideos(filter) {
-  $("videos").hidden = videos.length === 0 || filter.failures;
+  const found = videos.filter((row) => contains(row, filter.text)).sort(byScore);
+  $("videos").hidden = found.length === 0 || filter.failures;
   const part = document.querySelector("#videos details");
   if (!part.open) return;
-  const found = videos.filter((row) => contains(row, filter.text)).sort(byScore);
   const titles =
     ["", "Video", "Mean", "Worst 5 %", "Worst second", "begins at", "Deviation", "Size"];
   part.lastChild.replaceWith(table(titles, found.map((row) => [
@@ -62,7 +68,7 @@ function fillVideos(filter) {
 }
 
 function showFrames(row) {
-  const button = make("button", { className: "link", type: "button", title: "Show its frames" },
+  const button = make("button", { className: "link long", type: "button", title: "Show its frames" },
     make("bdi", {}, shown(row.path)));
   button.addEventListener("click", () => {
     $("text").value = shown(row.path);
@@ -99,12 +105,13 @@ function describe() {
   }
 }
 
+const fewFailures = about.counts.failures <= 10;
+
 function describeFailures() {
-  $("failures").hidden = failures.length === 0;
   for (const { kind, count } of about.failures) {
     const held = failures.filter((row) => row.error === kind).length;
     const note = held < count ? `, the first ${whole(held)} of them here` : "";
-    const part = make("details", { kind, open: about.counts.failures <= 10 },
+    const part = make("details", { kind, open: fewFailures },
       make("summary", {}, make("span", { className: "kind" }, kind), ` ${whole(count)}${note}`),
       make("div"));
     part.addEventListener("toggle", () => fillFailures(chosen()));
@@ -144,8 +151,9 @@ $("filters").addEventListener("input", refresh);
 $("filters").addEventListener("submit", (event) => event.preventDefault());
 $("filters").addEventListener("reset", () => setTimeout(refresh));  // once the values are back
 $("only-failures").addEventListener("change", (event) => {
-  if (!event.target.checked) return;
-  for (const part of document.querySelectorAll("#failures details")) part.open = true;
+  for (const part of document.querySelectorAll("#failures details")) {
+    part.open = event.target.checked || fewFailures;
+  }
 });
 let drawing = 0;
 addEventListener("scroll", () => {

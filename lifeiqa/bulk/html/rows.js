@@ -64,8 +64,7 @@ function facts(list, pairs) {
 
 function table(titles, lines) {
   const cells = (tag, line) => line.map((cell) =>
-    make(tag, { className: tag === "td" && typeof cell === "number" ? "number" : "" },
-      typeof cell === "number" ? score(cell) : cell));
+    make(tag, {}, typeof cell === "number" ? score(cell) : cell));
   const head = make("tr", {}, ...cells("th", titles));
   const body = lines.map((line) => make("tr", {}, ...cells("td", line)));
   return make("div", { className: "scroll" },
