@@ -8,7 +8,8 @@ as Markdown.
 - No run can be faster than its limit: than the larger of the two, and than the work of both spread
   evenly over the cores. With a core for each the limit is the larger of them; where each takes
   every core, it is their sum.
-- Memory is what all processes of the run share out among them (Pss), looked at ten times a second.
+- Memory is what all processes of the run share out among them (Pss), looked at once a second: to
+  look takes the kernel a while, which at ten times a second made the run a tenth slower.
 - The killed run is killed five times at random moments and ended each time by the same command.
 """
 
@@ -127,7 +128,7 @@ def _inference(crops: Pixels, plan: Plan, threads: int) -> float:
 
 def _run(command: list[str]) -> dict[str, Any]:
     begun = time.perf_counter()
-    with subprocess.Popen(command) as process, Memory(process.pid) as memory:
+    with subprocess.Popen(command) as process, Memory(process.pid, 1.0) as memory:
         process.wait()
     seconds = time.perf_counter() - begun
     samples = memory.samples
@@ -194,9 +195,9 @@ def markdown(reports: list[dict[str, Any]]) -> str:
         [
             f"# Scoring {reports[0]['pictures']:,} pictures",
             "",
-            "| " * (len(columns) + 1) + "|",
+            rows[0],
             "| --- " * (len(columns) + 1) + "|",
-            *rows,
+            *rows[1:],
             "",
             notes,
             "",

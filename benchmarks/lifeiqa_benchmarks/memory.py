@@ -16,7 +16,7 @@ class Memory:
         samples: bytes at each look.
     """
 
-    def __init__(self, process: int, interval: float = 0.1) -> None:
+    def __init__(self, process: int, interval: float) -> None:
         self.peak = 0
         self.samples: list[int] = []
         self._process = process

@@ -72,7 +72,8 @@ class Folder(Closing):
         del self.shards[number:]
         self.ledger.forget_from(number)
         for part in self._path.glob(f"part-*.{self._style}"):
-            if part.stem.removeprefix("part-") >= f"{number:05}":
+            found = part.stem.removeprefix("part-")
+            if found.isdecimal() and int(found) >= number:
                 part.unlink()
 
     def rest(self, items: Iterator[Item]) -> Iterator[Item]:
