@@ -135,9 +135,9 @@ def test_a_process_in_place_of_a_dead_one_may_start_at_the_second_try(monkeypatc
     with Pool(task(), 1, 5) as decoders:
         first(decoders.decoded(pictures[:1]))
         monkeypatch.setattr(sys, "executable", "/bin/false")
-        os.kill(*children(), signal.SIGKILL)  # while it waits
-        while children():
-            time.sleep(0.01)
+        (worker,) = decoders._alive
+        worker.kill()  # while it has no picture
+        worker._process.wait()  # until the last of its threads is gone
         threading.Timer(0.5, lambda: setattr(sys, "executable", works)).start()
         found = [list(parts) for _, parts in decoders.decoded(pictures[:2])]
 
