@@ -19,7 +19,6 @@ import io
 import lzma
 import os
 import re
-import stat
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from typing import NamedTuple
 
 from lifeiqa.bulk.items import Data, Failure, Item, Member, Origin
 from lifeiqa.commands import printable
+from lifeiqa.files import require_regular
 from lifeiqa.image import SUFFIXES
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -66,8 +66,7 @@ def members(archive: str) -> Iterator[Item]:
     """
     try:
         with contextlib.ExitStack() as files:
-            if not stat.S_ISREG(Path(archive).stat().st_mode):
-                raise ValueError("not a regular file")
+            require_regular(archive)
             file = files.enter_context(Path(archive).open("rb"))
             stream = files.enter_context(_uncompressed(file))
             size = os.fstat(file.fileno()).st_size

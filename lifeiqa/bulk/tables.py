@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from lifeiqa.commands import printable
 from lifeiqa.errors import DatasetError, require
+from lifeiqa.files import require_regular
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 """File name endings of tables."""
@@ -45,7 +45,7 @@ def paths(table: str, column: str | None = None) -> Iterator[tuple[str, str | No
 def _csv(table: str, column: str | None) -> Iterator[tuple[str, str | None]]:
     try:
         # Bytes that are no UTF-8 become surrogates, as they do in any path.
-        _require_regular(table)
+        require_regular(table)
         with Path(table).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
             rows = csv.reader(_lines(stream), strict=True)
             at = _index(table, next(rows, []), column)
@@ -54,12 +54,6 @@ def _csv(table: str, column: str | None) -> Iterator[tuple[str, str | None]]:
                     yield f"line {rows.line_num}", _text(row[at] if at < len(row) else None)
     except (OSError, ValueError, csv.Error) as error:
         raise _unreadable(table, error) from error
-
-
-def _require_regular(table: str) -> None:
-    """A pipe may wait for ever, and a device may never end."""
-    if not stat.S_ISREG(Path(table).stat().st_mode):
-        raise ValueError("not a regular file")
 
 
 def _lines(stream: TextIO) -> Iterator[str]:
@@ -74,7 +68,7 @@ def _parquet(table: str, column: str | None) -> Iterator[tuple[str, str | None]]
     parquet = require("pyarrow.parquet", extra="parquet", purpose="reading a Parquet table")
     row = 0
     try:
-        _require_regular(table)
+        require_regular(table)
         with Path(table).open("rb") as stream, parquet.ParquetFile(stream) as file:
             names = file.schema_arrow.names
             at = _index(table, names, column)

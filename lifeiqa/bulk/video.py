@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import io
 import math
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +28,7 @@ import numpy as np
 from lifeiqa.bulk.items import Frame, Sampling
 from lifeiqa.config import Labels
 from lifeiqa.errors import ImageError, require
+from lifeiqa.files import require_regular
 from lifeiqa.image import MAX_PIXELS, Pixels
 
 VIDEO_SUFFIXES = frozenset(
@@ -93,8 +93,7 @@ def frames(
     if av.logging.get_level() is None:
         av.logging.set_level(av.logging.PANIC)  # prints as little, and remembers the last error
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
-            raise ImageError("not a regular file")
+        require_regular(path)
         known, _ = av.logging.get_last_error()
         with Path(path).open("rb") as file, _opened(av, file) as container:
             stream = _picture_stream(av, container)

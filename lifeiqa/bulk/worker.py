@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
 import re
 import resource
 import signal
@@ -179,12 +178,12 @@ def _state(source: str | bytes) -> tuple[int, ...] | None:
     """What tells a file from the one that was there before; None for bytes."""
     if isinstance(source, bytes):
         return None
-    found = os.stat(source)  # noqa: PTH116 - a Path would have another name
+    found = Path(source).stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _digest(source: str | bytes) -> bytes:
     if isinstance(source, bytes):
         return hashlib.sha256(source).digest()
-    with open(source, "rb") as file:  # noqa: PTH123
+    with Path(source).open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()

@@ -57,8 +57,12 @@ def require_graph(
 
 
 def one_line(error: Exception) -> str:
-    """What a runtime says of a graph, which may quote a name of many lines from it."""
-    return " ".join(str(error).split())
+    """What a runtime says of a graph, which may quote a name of many lines from it.
+
+    Without the places in OpenVINO's sources that the error came through.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("Exception from "))
 
 
 def require_rows(path: Path, values: Sequence[Array], count: int) -> None:

@@ -39,7 +39,7 @@ from lifeiqa.session import (
     check_crops,
 )
 from lifeiqa.sessions.batches import filled, pieces
-from lifeiqa.sessions.graph import Value, checked_scores, require_graph, require_rows
+from lifeiqa.sessions.graph import Value, checked_scores, one_line, require_graph, require_rows
 
 _CROPS = 1
 """Crops of a run of a graph with a dynamic batch."""
@@ -138,7 +138,7 @@ class OpenVINOSession(Closing):
             yield
         except Exception as error:  # some of OpenVINO's classes are of a private module
             raise ArtifactError(
-                f"{self._path}: OpenVINO cannot load it: {_said(error)}. "
+                f"{self._path}: OpenVINO cannot load it: {one_line(error)}. "
                 f"Pass provider cpu for ONNX Runtime"
             ) from error
 
@@ -170,7 +170,7 @@ class OpenVINOSession(Closing):
                 request.infer()
             except RuntimeError as error:
                 raise ArtifactError(
-                    f"{self._path}: OpenVINO cannot run it: {_said(error)}"
+                    f"{self._path}: OpenVINO cannot run it: {one_line(error)}"
                 ) from error
             values = [request.get_tensor(name).data for name in outputs]
             require_rows(self._path, values, size)
@@ -192,9 +192,3 @@ def _value(port: Any) -> Value:
 def openvino_words(ov: Any) -> str:
     """``OpenVINO 2026.4.1 CPU``, for reports."""
     return f"OpenVINO {ov.get_version().partition('-')[0]} CPU"
-
-
-def _said(error: Exception) -> str:
-    """OpenVINO's message on one line, without the places in its sources that it came through."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith("Exception from "))
