@@ -91,13 +91,14 @@ def require_place(path: Path) -> None:
         ) from error
 
 
-def remove_unfinished(path: Path) -> None:
-    """Remove what `atomic_write` left of a file in a process that was killed.
+def remove_unfinished(folder: Path, pattern: str) -> None:
+    """Remove what `atomic_write` left of files in a process that was killed.
 
     Args:
-        path: of the file; its name may be a pattern. Nobody else may be writing it.
+        folder: that they are in; nobody else may be writing them.
+        pattern: of their names, as `pathlib.Path.glob` reads it.
     """
-    for left in path.parent.glob(f".{path.name}.*.part"):
+    for left in folder.glob(f".{pattern}.*.part"):
         left.unlink()
 
 

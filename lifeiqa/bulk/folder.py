@@ -57,7 +57,7 @@ class Folder(Closing):
         self._lock = _locked(path)
         try:
             for name in (_SETTINGS, "part-*", _FINISHED):
-                remove_unfinished(path / name)
+                remove_unfinished(path, name)
             _require_same(path, settings)
             self.ledger = Ledger(path / _LEDGER)
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -133,8 +134,9 @@ def _settings(job: Job) -> dict[str, Any]:
 
 def _prepare_page(job: Job) -> None:
     if job.html is not None:
-        require_place(job.html)
-        remove_unfinished(job.html)
+        page = job.html.resolve()  # behind a link, the file that it leads to
+        require_place(page)
+        remove_unfinished(page.parent, glob.escape(page.name))
 
 
 def _gallery(job: Job, path: Path | None) -> contextlib.AbstractContextManager[Gallery | None]:
@@ -154,7 +156,7 @@ def _write_page(job: Job, gallery: Gallery | None) -> None:
         crop_size=manifest.config.crop_size,
     )
     try:
-        write_page(job.html.resolve(), gallery, heading)  # behind a link, the file it leads to
+        write_page(job.html.resolve(), gallery, heading)
     except OSError as error:
         raise OutputError(
             f"{job.html}: the page cannot be written: {error.strerror or error}. Make room, and "

@@ -66,7 +66,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_anything_is_scored(
     done = score(model, folder, "--html", tmp_path / place)
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"OutputError: {tmp_path / place}: ")
+    assert done.stderr.startswith(f"OutputError: {(tmp_path / place).resolve()}: ")
     assert done.stderr.endswith("name another path\n")
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -81,8 +81,12 @@ def test_a_page_behind_a_link_is_the_file_that_it_leads_to(model, folder, tmp_pa
 
 
 def test_what_a_kill_left_of_a_page_is_removed(model, folder, tmp_path):
-    (tmp_path / ".page.html.x7_a.part").write_text("half a page")
+    """And nothing of another page, whatever its name would match as a pattern."""
+    (tmp_path / ".page[12].html.x7_a.part").write_text("half a page")
+    (tmp_path / ".page1.html.x7_a.part").write_text("half of another")
+    (tmp_path / "link.html").symlink_to("page[12].html")
 
-    score(model, folder, "--html", tmp_path / "page.html")
+    score(model, folder, "--html", tmp_path / "link.html")
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "pictures"]
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == [".page1.html.x7_a.part", "link.html", "page[12].html", "pictures"]
