@@ -17,8 +17,8 @@ import sys
 
 import ray
 
-from lifeiqa.image import SUFFIXES
 from lifeiqa.integrations.ray import ScoreBatch
+from lifeiqa.preprocess.decode import SUFFIXES
 
 
 def main(source: str, target: str, model: str | None, actors: int) -> None:

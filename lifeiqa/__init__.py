@@ -15,23 +15,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lifeiqa.artifacts.manifest import Manifest
     from lifeiqa.config import Precision
     from lifeiqa.errors import LifeIQAError
-    from lifeiqa.manifest import Manifest
+    from lifeiqa.runtimes import open_session
+    from lifeiqa.runtimes.base import Session
     from lifeiqa.scorer import Score, Scorer
-    from lifeiqa.session import Session
-    from lifeiqa.sessions import open_session
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "LifeIQAError": "errors",
-    "Manifest": "manifest",
+    "Manifest": "artifacts.manifest",
     "Precision": "config",
     "Score": "scorer",
     "Scorer": "scorer",
-    "Session": "session",
-    "open_session": "sessions",
+    "Session": "runtimes.base",
+    "open_session": "runtimes",
 }
 __all__ = [
     "LifeIQAError",

@@ -175,7 +175,7 @@ class Preprocessing:
         std: per-channel standard deviation, in units of 0..1.
         short_side: the working scale: a picture whose shorter side exceeds it is reduced to it,
             in pixels. None keeps every picture at its own size.
-        crops: the crop plan, see `lifeiqa.crops.CropPlan`.
+        crops: the crop plan, see `lifeiqa.preprocess.crops.CropPlan`.
         resample: kernel of the two one-axis resizing passes.
     """
 

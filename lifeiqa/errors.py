@@ -24,6 +24,7 @@ A message says what is wrong, with the value, then what to do about it.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 
@@ -115,3 +116,12 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
             f"Install it: pip install 'lifeiqa[{extra}]'",
             name=package,
         ) from None
+
+
+def installed(module: str) -> bool:
+    """Whether a top-level package can be imported; it is not imported for that.
+
+    A folder of the same name without code, such as a checkout in the working directory, is none.
+    """
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifeiqa.crops import with_plan
-from lifeiqa.cutting import cut
+from lifeiqa.artifacts.manifest import Manifest
 from lifeiqa.errors import ArtifactError
-from lifeiqa.image import MAX_PIXELS, ImageSource, Pixels
-from lifeiqa.manifest import Manifest
-from lifeiqa.session import Closing, Scores, Session
-from lifeiqa.sessions import open_session
+from lifeiqa.preprocess.crops import with_plan
+from lifeiqa.preprocess.decode import MAX_PIXELS, ImageSource, Pixels
+from lifeiqa.preprocess.pipeline import cut
+from lifeiqa.runtimes import open_session
+from lifeiqa.runtimes.base import Closing, Scores, Session
 from lifeiqa.weights import DEFAULT, bundled
 
 _BATCH = 32
@@ -61,7 +61,7 @@ class Scorer(Closing):
 
     Args:
         model: a model file, or an open session; None takes the bundled model.
-        crops: a crop plan in place of the model's own, see `lifeiqa.crops.CropPlan`.
+        crops: a crop plan in place of the model's own, see `lifeiqa.preprocess.crops.CropPlan`.
         provider: see `lifeiqa.open_session`.
         threads: see `lifeiqa.open_session`.
         verify: see `lifeiqa.open_session`; rows name the model by ``manifest.title``.

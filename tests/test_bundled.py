@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from skimage import data as photographs
 
+from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.data.distortions import distort
 from lifeiqa.data.table import read_table
 from lifeiqa.evaluation.evaluate import evaluate
-from lifeiqa.manifest import read_manifest
 from lifeiqa.scorer import Scorer
 from lifeiqa.weights import bundled
 

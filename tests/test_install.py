@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from skimage import data
 
-from lifeiqa.crops import CropPlan
-from lifeiqa.manifest import read_manifest
+from lifeiqa.artifacts.manifest import read_manifest
+from lifeiqa.preprocess.crops import CropPlan
 from lifeiqa.weights import bundled
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import pytest
 
 import lifeiqa
 import lifeiqa_engines
-import tiny
+from helpers import tiny
 from lifeiqa import errors
 from lifeiqa.errors import LifeIQAError, MissingDependencyError, require
 
@@ -35,9 +35,9 @@ COMMANDS = [
 ]
 PYTORCH_ONLY = (
     "lifeiqa.model",
-    "lifeiqa.sessions.pytorch",
-    "lifeiqa.training.choice",
-    "lifeiqa.training.crops",
+    "lifeiqa.runtimes.pytorch",
+    "lifeiqa.training.best_checkpoint",
+    "lifeiqa.training.sampling",
     "lifeiqa.training.crossfit",
     "lifeiqa.training.experiment",
     "lifeiqa.training.features",
@@ -131,7 +131,7 @@ def test_a_score_needs_one_runtime_and_no_torch(tmp_path, provider, runtime):
 
 
 def test_the_core_is_found():
-    core = {"cli", "scorer", "data.table", "evaluation.evaluate", "sessions.tensorrt"}
+    core = {"cli", "scorer", "data.table", "evaluation.evaluate", "runtimes.tensorrt.session"}
 
     assert {f"lifeiqa.{name}" for name in core} <= set(core_modules())
     assert "lifeiqa_engines.build" in core_modules()

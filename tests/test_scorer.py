@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tiny
+from helpers import tiny
 from lifeiqa.errors import ArtifactError, ConfigError, ImageError
 from lifeiqa.scorer import Score, Scorer
 

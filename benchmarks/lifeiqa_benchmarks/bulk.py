@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lifeiqa.bulk.inputs.expand import items
 from lifeiqa.bulk.items import Part
-from lifeiqa.bulk.pool import Pool
 from lifeiqa.bulk.run import Plan, cores
-from lifeiqa.bulk.sources import items
-from lifeiqa.bulk.worker import Task
-from lifeiqa.crops import CropPlan
+from lifeiqa.bulk.work.decoder import Task
+from lifeiqa.bulk.work.pool import Pool
 from lifeiqa.files import atomic_write
-from lifeiqa.image import Pixels, decode
+from lifeiqa.preprocess.crops import CropPlan
+from lifeiqa.preprocess.decode import Pixels, decode
 from lifeiqa.scorer import Scorer
 from lifeiqa_benchmarks.machine import machine
 from lifeiqa_benchmarks.memory import Memory

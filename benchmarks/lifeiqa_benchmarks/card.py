@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from lifeiqa.errors import LifeIQAError
-from lifeiqa.evaluation.report import Evaluation
+from lifeiqa.evaluation.result import Evaluation
 from lifeiqa.evaluation.sense import Sense
 from lifeiqa.files import atomic_write
 from lifeiqa.weights import DEFAULT, bundled

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from lifeiqa.cli import options
+from lifeiqa.cli.shared import File, Folder, guarded
 from lifeiqa.cli.source import Source
-from lifeiqa.commands import File, Folder, guarded
 from lifeiqa.errors import ConfigError, DeviceError, require_all
 from lifeiqa.weights import DEFAULT
 from lifeiqa_benchmarks.candidate import RUNTIMES
@@ -83,7 +83,7 @@ def run(
     """
     require_all("scipy", "matplotlib", "skimage", extra="dev", purpose="lifeiqa-bench run")
     from lifeiqa.bulk.run import cores
-    from lifeiqa.data.pictures import pictures_in
+    from lifeiqa.data.images import pictures_in
     from lifeiqa.files import atomic_write
     from lifeiqa_benchmarks import page, table
     from lifeiqa_benchmarks.candidate import candidates_from
@@ -149,7 +149,7 @@ def compare(old: Path, new: Path) -> None:
 
 
 def _device_here() -> str:
-    from lifeiqa.sessions.driver import cuda_device
+    from lifeiqa.runtimes.cuda.driver import cuda_device
 
     try:
         cuda_device()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lifeiqa.image import Pixels
+from lifeiqa.preprocess.decode import Pixels
 
 _WARM_UP = 3
 
@@ -37,7 +37,7 @@ def device_times(session: Any, crops: Pixels, runs: int) -> list[float]:
 
 
 def _engine_times(session: Any, crops: Pixels, runs: int) -> list[float]:
-    from lifeiqa.sessions.cuda import Cuda
+    from lifeiqa.runtimes.cuda.api import Cuda
 
     crops = np.ascontiguousarray(crops)
     cuda = Cuda(0, extra="tensorrt")

@@ -12,8 +12,8 @@ from pathlib import Path
 from PIL import Image
 
 from lifeiqa.data.distortions import distort
-from lifeiqa.data.pictures import PARITY_DISTORTIONS
-from lifeiqa.image import decode
+from lifeiqa.data.images import PARITY_DISTORTIONS
+from lifeiqa.preprocess.decode import decode
 from lifeiqa_export.photographs import photographs
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from lifeiqa import __version__
 from lifeiqa.bulk.run import cores
 from lifeiqa.errors import DeviceError
-from lifeiqa.sessions.driver import cuda_device
+from lifeiqa.runtimes.cuda.driver import cuda_device
 
 _FLAGS = (
     *("sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from lifeiqa.data.pictures import pictures_in
+from lifeiqa.data.images import pictures_in
 from lifeiqa.data.table import Table, read_table
 from lifeiqa.evaluation.evaluate import evaluate
-from lifeiqa.evaluation.report import Evaluation
+from lifeiqa.evaluation.result import Evaluation
 from lifeiqa.evaluation.sense import Sense, sense
 from lifeiqa.scorer import Scorer
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.errors import require
-from lifeiqa.manifest import read_manifest
-from lifeiqa.session import INPUT
+from lifeiqa.runtimes.base import INPUT
 from lifeiqa_benchmarks.table import markdown
 
 _WARM_UP, _RUNS = 3, 10

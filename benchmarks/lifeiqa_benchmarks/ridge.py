@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lifeiqa.data.draws import folds
+from lifeiqa.artifacts.manifest import Manifest
+from lifeiqa.data.split_sampling import folds
 from lifeiqa.data.table import Table, read_table
 from lifeiqa.evaluation.bootstrap import difference, draw, resampled_srocc
-from lifeiqa.manifest import Manifest
 from lifeiqa.metrics import FloatArray, srocc
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
-from lifeiqa.training.crops import Feed, crops_by_plan
 from lifeiqa.training.features import Cache
+from lifeiqa.training.sampling import Feed, crops_by_plan
 
 _PENALTIES = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 _RESAMPLES = 1000

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from lifeiqa.crops import crops_from_pixels
-from lifeiqa.data.pictures import parity_crops
+from lifeiqa.artifacts.manifest import Manifest, read_manifest
+from lifeiqa.data.images import parity_crops
 from lifeiqa.data.table import Table
 from lifeiqa.errors import ConfigError, WorkerError
-from lifeiqa.image import decode
-from lifeiqa.manifest import Manifest, read_manifest
 from lifeiqa.metrics import srocc
-from lifeiqa.session import Array
+from lifeiqa.preprocess.crops import crops_from_pixels
+from lifeiqa.preprocess.decode import decode
+from lifeiqa.runtimes.base import Array
 from lifeiqa_benchmarks.candidate import Candidate
 from lifeiqa_benchmarks.client import Client
 from lifeiqa_benchmarks.machine import machine

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from lifeiqa.artifacts.manifest import Manifest
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
-from lifeiqa.manifest import Manifest
 from lifeiqa.model import LifeIQA
 from lifeiqa.model.checkpoint import save_checkpoint
 

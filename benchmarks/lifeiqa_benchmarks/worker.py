@@ -63,7 +63,7 @@ class Worker:
 
         The last one is filled up: a runtime that compiles for each size would compile for it alone.
         """
-        from lifeiqa.sessions.batches import filled
+        from lifeiqa.runtimes.batching import filled
 
         given = np.load(crops, mmap_mode="r")
         parts = [
@@ -79,9 +79,9 @@ class Worker:
         With a batch of 0 each picture is scored by itself; otherwise crops are gathered across
         pictures into batches of that size.
         """
-        from lifeiqa.crops import CropPlan, crops_from_pixels
-        from lifeiqa.image import decode
-        from lifeiqa.sessions.batches import filled
+        from lifeiqa.preprocess.crops import CropPlan, crops_from_pixels
+        from lifeiqa.preprocess.decode import decode
+        from lifeiqa.runtimes.batching import filled
 
         manifest = self.session.manifest
         size = manifest.config.crop_size
@@ -136,12 +136,12 @@ class Worker:
 
 
 def _open(file: Path, runtime: str, device: str, threads: int) -> Any:
-    from lifeiqa.sessions import open_session
+    from lifeiqa.runtimes import open_session
 
     if runtime == "tensorrt":
         return open_session(file)
     if runtime == "torch.compile":
-        from lifeiqa.sessions.pytorch import open_checkpoint
+        from lifeiqa.runtimes.pytorch import open_checkpoint
 
         return open_checkpoint(file, provider=device, threads=threads, compiled=True)
     provider: Any = "openvino" if runtime == "openvino" else device

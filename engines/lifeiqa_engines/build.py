@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lifeiqa.engine import BatchProfile, EngineInfo, Tensor
+from lifeiqa.artifacts.engine_info import BatchProfile, EngineInfo, Tensor
+from lifeiqa.artifacts.manifest import Manifest, Parent, read_manifest, write_with_sidecar
+from lifeiqa.artifacts.tensorrt_flavours import Flavour, flavour_named
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.files import atomic_write
-from lifeiqa.flavours import Flavour, flavour_named
-from lifeiqa.manifest import Manifest, Parent, read_manifest, write_with_sidecar
-from lifeiqa.sessions.driver import Device, cuda_device
+from lifeiqa.runtimes.cuda.driver import Device, cuda_device
 from lifeiqa_engines.configuration import BuildOptions, Configuration, refuse_options
 from lifeiqa_engines.network import Network, load_builder
 from lifeiqa_engines.targets import Target, target_named

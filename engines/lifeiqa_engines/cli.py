@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from lifeiqa.commands import File, Folder, guarded
-from lifeiqa.engine import BatchProfile
+from lifeiqa.artifacts.engine_info import BatchProfile
+from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS
+from lifeiqa.cli.shared import File, Folder, guarded
 from lifeiqa.errors import ConfigError
-from lifeiqa.flavours import FLAVOURS
 
 flavour_option = click.option(
     "--flavour",
@@ -88,7 +88,7 @@ def build(
     The precision is that of the file: there is no switch for it. Exit status 1 when the engine
     drifts by more than its tolerance; it is then removed.
     """
-    from lifeiqa.data.pictures import parity_crops, pictures_in
+    from lifeiqa.data.images import parity_crops, pictures_in
     from lifeiqa_engines.build import builder_for, engine_from_onnx
     from lifeiqa_engines.configuration import BuildOptions
     from lifeiqa_engines.parity import prove_engine

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lifeiqa.engine import BatchProfile, HardwareCompatibility
+from lifeiqa.artifacts.engine_info import BatchProfile, HardwareCompatibility
+from lifeiqa.artifacts.tensorrt_flavours import Flavour
 from lifeiqa.errors import ConfigError, EngineBuildError
 from lifeiqa.files import atomic_write
-from lifeiqa.flavours import Flavour
-from lifeiqa.sessions.driver import Device
+from lifeiqa.runtimes.cuda.driver import Device
 from lifeiqa_engines.network import Network
 from lifeiqa_engines.targets import Target
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lifeiqa.engine import Tensor
+from lifeiqa.artifacts.engine_info import Tensor
+from lifeiqa.artifacts.onnx_inspect import require_one_file
+from lifeiqa.artifacts.tensorrt_flavours import Flavour, flavour_named
 from lifeiqa.errors import ArtifactError, EngineBuildError
-from lifeiqa.flavours import Flavour, flavour_named
-from lifeiqa.onnxfile import require_one_file
-from lifeiqa.session import INPUT, OUTPUT
-from lifeiqa.sessions.driver import cuda_device
-from lifeiqa.sessions.logger import ErrorLog
+from lifeiqa.runtimes.base import INPUT, OUTPUT
+from lifeiqa.runtimes.cuda.driver import cuda_device
+from lifeiqa.runtimes.tensorrt.error_log import ErrorLog
 
 _HINTS = (
     (
@@ -23,7 +23,7 @@ _HINTS = (
         "dense routing instead",
     ),
     (r"^Transpose .*UInt8", "cast the crops to a float type first, then transpose"),
-    (r"^Resize .*antialias", "pictures are resized before the graph, see lifeiqa.crops"),
+    (r"^Resize .*antialias", "pictures are resized before the graph, see lifeiqa.preprocess.crops"),
     (
         r"same input types|Half and Float|Float and Half",
         "float16 meets float32 in one operation: cast one of the two in the graph",

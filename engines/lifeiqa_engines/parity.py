@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lifeiqa.compare import compare_files
+from lifeiqa.artifacts.manifest import sidecar_of, sidecar_text
 from lifeiqa.config import Preprocessing
 from lifeiqa.errors import DeviceError, EngineMismatchError, MissingDependencyError, ParityError
 from lifeiqa.files import atomic_write
-from lifeiqa.image import Pixels
-from lifeiqa.manifest import sidecar_of, sidecar_text
-from lifeiqa.parity import TOLERANCES, ParityReport, Tolerance
+from lifeiqa.parity.compare import compare_files
+from lifeiqa.parity.report import TOLERANCES, ParityReport, Tolerance
+from lifeiqa.preprocess.decode import Pixels
 from lifeiqa_engines.build import EnginePath
 
 

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lifeiqa.engine import target_of
+from lifeiqa.artifacts.engine_info import target_of
+from lifeiqa.artifacts.tensorrt_flavours import Flavour
 from lifeiqa.errors import ConfigError
-from lifeiqa.flavours import Flavour
-from lifeiqa.sessions.driver import Device
+from lifeiqa.runtimes.cuda.driver import Device
 
 
 @dataclass(frozen=True)

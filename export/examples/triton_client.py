@@ -24,11 +24,11 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from lifeiqa.config import Labels, Preprocessing
-from lifeiqa.crops import crops_from_pixels
 from lifeiqa.errors import ImageError
-from lifeiqa.image import Pixels, decode
-from lifeiqa.session import Scores
-from lifeiqa.sessions.batches import filled
+from lifeiqa.preprocess.crops import crops_from_pixels
+from lifeiqa.preprocess.decode import Pixels, decode
+from lifeiqa.runtimes.base import Scores
+from lifeiqa.runtimes.batching import filled
 
 WAIT = 60.0  # seconds for one answer
 AT_ONCE = 8  # requests that are under way together are what the server makes its batches of

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from lifeiqa.config import Preprocessing
-from lifeiqa.crops import crops_from_pixels
-from lifeiqa.data.pictures import pictures_in
+from lifeiqa.data.images import pictures_in
 from lifeiqa.errors import DatasetError
-from lifeiqa.image import Pixels, decode
+from lifeiqa.preprocess.crops import crops_from_pixels
+from lifeiqa.preprocess.decode import Pixels, decode
 
 MIN_PICTURES = 16
 """Fewer say little about the ranges of other pictures."""

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lifeiqa.image import Pixels
-from lifeiqa.manifest import Manifest
+from lifeiqa.artifacts.manifest import Manifest
 from lifeiqa.model.network import ScoringModel
-from lifeiqa.parity import Observation, ParityReport, Tolerance, link, observe
-from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
-from lifeiqa.sessions.pytorch import PyTorchSession
+from lifeiqa.parity.observe import Observation, observe
+from lifeiqa.parity.report import ParityReport, Tolerance, link
+from lifeiqa.preprocess.decode import Pixels
+from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
+from lifeiqa.runtimes.pytorch import PyTorchSession
 from lifeiqa_export.half import halve
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from lifeiqa.commands import Folder, guarded, model_file
+from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS
+from lifeiqa.cli.shared import Folder, guarded, model_file
 from lifeiqa.errors import ConfigError, require_all
-from lifeiqa.flavours import FLAVOURS
 from lifeiqa.weights import DEFAULT
 
 _EXPORTED = (".onnx", ".engine")
@@ -86,8 +86,8 @@ def main(
     if precision is None:
         raise ConfigError(f"exporting {checkpoint} needs --precision fp32, fp16 or int8")
     require_all(*_NEEDED, extra="export", purpose="lifeiqa-export")
-    from lifeiqa.manifest import read_manifest
-    from lifeiqa.parity import tolerances_with
+    from lifeiqa.artifacts.manifest import read_manifest
+    from lifeiqa.parity.report import tolerances_with
     from lifeiqa_export.export import export_checkpoint, measured_crops
     from lifeiqa_export.triton import require_flavour, require_place
     from lifeiqa_export.triton_config import PROFILES
@@ -149,7 +149,7 @@ def main(
 
 def put_into(repository: Path, *models: Path) -> None:
     """Add models to a Triton repository, all or none, and say where each is."""
-    from lifeiqa.manifest import read_manifest
+    from lifeiqa.artifacts.manifest import read_manifest
     from lifeiqa_export.triton import require_place, triton_from_model
 
     for model in models:

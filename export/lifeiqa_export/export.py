@@ -12,15 +12,15 @@ from typing import get_args
 
 import onnx
 
+from lifeiqa.artifacts.manifest import Manifest, Parent, write_with_sidecar
 from lifeiqa.config import Precision, Preprocessing, require_choice
-from lifeiqa.data.pictures import parity_crops, pictures_in
+from lifeiqa.data.images import parity_crops, pictures_in
 from lifeiqa.errors import ConfigError, ParityError
 from lifeiqa.files import sha256_of
-from lifeiqa.image import Pixels
-from lifeiqa.manifest import Manifest, Parent, write_with_sidecar
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
-from lifeiqa.parity import TOLERANCES, ParityReport, Tolerance
+from lifeiqa.parity.report import TOLERANCES, ParityReport, Tolerance
+from lifeiqa.preprocess.decode import Pixels
 from lifeiqa_export.calibration import calibration_from_folder
 from lifeiqa_export.chain import prove
 from lifeiqa_export.dense import densify

@@ -10,10 +10,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from lifeiqa.artifacts.manifest import METADATA_KEY, Manifest
 from lifeiqa.errors import ExportError
-from lifeiqa.manifest import METADATA_KEY, Manifest
 from lifeiqa.model.network import ScoringModel
-from lifeiqa.session import INPUT, OUTPUT, ROUTER_INPUTS, ROUTER_LOGITS
+from lifeiqa.runtimes.base import INPUT, OUTPUT, ROUTER_INPUTS, ROUTER_LOGITS
 
 OPSET = 20
 """The first operator set with Gelu as one node; LayerNormalization came with 17."""

@@ -6,17 +6,18 @@ import copy
 
 from torch import nn
 
+from lifeiqa.model.float16_weights import exact_modules, normalised_convolutions, settle
 from lifeiqa.model.network import LifeIQA, ScoringModel
-from lifeiqa.model.rounding import exact_modules, normalised_convolutions, settle
 
 
 def halve(model: ScoringModel) -> ScoringModel:
     """A copy whose network computes in float16, to be run or exported.
 
     Three parts stay in float32: the normalisation of the pixels, and the two of
-    `lifeiqa.model.rounding.exact_modules`, the router from its input to its mask and the last
-    product with the mean over tokens. All other weights are rounded as
-    `lifeiqa.model.rounding.settle` does, which changes nothing in a checkpoint that is settled.
+    `lifeiqa.model.float16_weights.exact_modules`, the router from its input to its mask and the
+    last product with the mean over tokens. All other weights are rounded as
+    `lifeiqa.model.float16_weights.settle` does, which changes nothing in a checkpoint that is
+    settled.
     """
     half = copy.deepcopy(model).eval()
     network = half.network

@@ -24,9 +24,9 @@ import numpy as np
 import onnx
 
 from lifeiqa.errors import ExportError, require
-from lifeiqa.image import Pixels
-from lifeiqa.session import INPUT, OUTPUT, ROUTER_LOGITS, ROUTER_WEIGHT, Array, Scores
-from lifeiqa.sessions.batches import filled, pieces
+from lifeiqa.preprocess.decode import Pixels
+from lifeiqa.runtimes.base import INPUT, OUTPUT, ROUTER_LOGITS, ROUTER_WEIGHT, Array, Scores
+from lifeiqa.runtimes.batching import filled, pieces
 
 RECIPE = (
     "QDQ by ONNX Runtime: activations uint8 from minimum to maximum, weights int8, symmetric, "

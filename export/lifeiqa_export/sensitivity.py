@@ -12,8 +12,8 @@ import onnx
 
 from lifeiqa.errors import ExportError
 from lifeiqa.metrics import srocc
-from lifeiqa.parity import Tolerance
-from lifeiqa.session import Array, Scores
+from lifeiqa.parity.report import Tolerance
+from lifeiqa.runtimes.base import Array, Scores
 from lifeiqa_export.calibration import Calibration, even_steps
 from lifeiqa_export.quantise import RECIPE, layers_of, quantised, ranges_of, scores_of
 

@@ -13,7 +13,7 @@ Triton reads a version's folder by the name of the model file in it and leaves o
 model that is there already gets a further version, which Triton then serves in place of the older.
 
 No Triton server has run what is written here: it follows Triton's documentation and what its core
-and backends check when they load a model, which ``tests/fake_triton.py`` repeats.
+and backends check when they load a model, which ``tests/helpers/fake_triton.py`` repeats.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from lifeiqa.artifacts.manifest import Manifest, read_manifest, write_with_sidecar
+from lifeiqa.artifacts.tensorrt_flavours import flavour_named
 from lifeiqa.errors import ArtifactError, ConfigError
 from lifeiqa.files import atomic_folder, atomic_write
-from lifeiqa.flavours import flavour_named
-from lifeiqa.manifest import Manifest, read_manifest, write_with_sidecar
-from lifeiqa.sessions import open_session
+from lifeiqa.runtimes import open_session
 from lifeiqa_export.triton_config import config_text
 
 CONFIG = "config.pbtxt"

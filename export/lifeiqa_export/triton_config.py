@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lifeiqa.engine import BatchProfile, EngineInfo
+from lifeiqa.artifacts.engine_info import BatchProfile, EngineInfo
+from lifeiqa.artifacts.manifest import Manifest
 from lifeiqa.errors import ConfigError
-from lifeiqa.manifest import Manifest
-from lifeiqa.session import INPUT, OUTPUT
+from lifeiqa.runtimes.base import INPUT, OUTPUT
 
 LARGEST, PREFERRED = 32, (8, 32)
 """Batch sizes of a graph that takes any: as large as a `Scorer` makes them."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lifeiqa.errors import ConfigError
-from lifeiqa.image import Pixels
+from lifeiqa.preprocess.decode import Pixels
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TypeAlias, TypeVar
 
-from lifeiqa.bulk.batches import scored
-from lifeiqa.bulk.folder import Names
-from lifeiqa.bulk.gallery import Gallery
 from lifeiqa.bulk.items import Item
-from lifeiqa.bulk.ledger import Ledger, Shard
-from lifeiqa.bulk.pool import Pool
+from lifeiqa.bulk.outputs.gallery import Gallery
+from lifeiqa.bulk.outputs.ledger import Ledger, Shard
+from lifeiqa.bulk.outputs.run_folder import Names
+from lifeiqa.bulk.outputs.writers import Writer
 from lifeiqa.bulk.rows import Row
-from lifeiqa.bulk.worker import Task
-from lifeiqa.bulk.writers import Writer
-from lifeiqa.crops import CropPlan
+from lifeiqa.bulk.work.batches import scored
+from lifeiqa.bulk.work.decoder import Task
+from lifeiqa.bulk.work.pool import Pool
 from lifeiqa.errors import ConfigError
+from lifeiqa.preprocess.crops import CropPlan
 from lifeiqa.scorer import Scorer
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ def score_items(
                     saw(entry.row)
                     rows += 1
                     failures += entry.row.error is not None
-                # Before the shard takes its name: see `lifeiqa.bulk.folder`.
+                # Before the shard takes its name: see `lifeiqa.bulk.outputs.run_folder`.
                 shard = Shard(number, names.count, names.digest, rows, failures)
                 ledger.finish(shard)
             finished.append(shard)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import lifeiqa
-from lifeiqa.bulk.folder import GALLERY, Folder
-from lifeiqa.bulk.gallery import Gallery
 from lifeiqa.bulk.items import Item
-from lifeiqa.bulk.ledger import Ledger, Shard
-from lifeiqa.bulk.page import Heading, write_page
-from lifeiqa.bulk.progress import Progress
+from lifeiqa.bulk.outputs.gallery import Gallery
+from lifeiqa.bulk.outputs.ledger import Ledger, Shard
+from lifeiqa.bulk.outputs.page import Heading, write_page
+from lifeiqa.bulk.outputs.progress import Progress
+from lifeiqa.bulk.outputs.run_folder import GALLERY, Folder
+from lifeiqa.bulk.outputs.writers import Style, open_writer
 from lifeiqa.bulk.run import Plan, score_items
-from lifeiqa.bulk.writers import Style, open_writer
 from lifeiqa.errors import OutputError
 from lifeiqa.files import remove_unfinished, require_place
 from lifeiqa.scorer import Scorer

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.commands import Folder, guarded
+from lifeiqa.cli.shared import Folder, guarded
 
 
 @click.group()
@@ -23,7 +23,7 @@ def datasets() -> None:
 def list_(as_json: bool) -> None:
     """Print the data sets: name, pictures, range of the scores, official split and layout."""
     from lifeiqa.data.datasets import DATASETS
-    from lifeiqa.data.datasets.report import overview
+    from lifeiqa.data.datasets.completeness import overview
 
     rows = overview(DATASETS)
     if as_json:
@@ -51,7 +51,7 @@ def check(name: str, folder: Path, decode: bool, as_json: bool) -> None:
     score lies outside the declared range.
     """
     from lifeiqa.data.datasets import dataset_named
-    from lifeiqa.data.datasets.report import check as run
+    from lifeiqa.data.datasets.completeness import check as run
 
     report = run(
         dataset_named(name),

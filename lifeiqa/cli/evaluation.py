@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from lifeiqa.cli import options
+from lifeiqa.cli.shared import File, Folder, guarded, model_file
 from lifeiqa.cli.source import Source, source
-from lifeiqa.commands import File, Folder, guarded, model_file
 from lifeiqa.errors import require_all
 
 
@@ -66,7 +66,7 @@ def evaluate(
     from lifeiqa.evaluation.evaluate import evaluate as run
     from lifeiqa.evaluation.figures import write_figures
     from lifeiqa.evaluation.protocol import take_part
-    from lifeiqa.evaluation.report import write_predictions
+    from lifeiqa.evaluation.result import write_predictions
     from lifeiqa.files import atomic_write
     from lifeiqa.scorer import Scorer
 

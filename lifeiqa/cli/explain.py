@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.commands import File, guarded, model_file, printable
+from lifeiqa.cli.shared import File, guarded, model_file
 from lifeiqa.errors import require_all
+from lifeiqa.text import printable
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lifeiqa.commands import Folder
+from lifeiqa.cli.shared import Folder
 from lifeiqa.errors import ConfigError
 
 _OPTIONS = (
@@ -45,8 +45,8 @@ def inputs(command: Callable[..., Any]) -> Callable[..., Any]:
         per_second: float | None,
         **others: Any,
     ) -> Any:
+        from lifeiqa.bulk.inputs.expand import SourceOptions
         from lifeiqa.bulk.items import Sampling
-        from lifeiqa.bulk.sources import SourceOptions
 
         if every is not None and per_second is not None:
             raise ConfigError("--every and --per-second exclude each other: name one")

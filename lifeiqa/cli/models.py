@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.commands import File, Folder, guarded, model_file
+from lifeiqa.cli.shared import File, Folder, guarded, model_file
 from lifeiqa.errors import require_all
 
 
@@ -26,9 +26,9 @@ def inspect(file: str, no_verify: bool, as_json: bool) -> None:
 
     The last line is no part of it: what runs the file on this machine when no --provider is given.
     """
-    from lifeiqa.description import describe
-    from lifeiqa.manifest import read_manifest
-    from lifeiqa.sessions.choice import runs_with
+    from lifeiqa.artifacts.manifest import read_manifest
+    from lifeiqa.artifacts.summary import describe
+    from lifeiqa.runtimes.selection import runs_with
 
     manifest = read_manifest(model_file(file, ".fp32.onnx"), verify=not no_verify)
     if as_json:
@@ -70,9 +70,9 @@ def compare(
     ONNX models run in ONNX Runtime unless a provider is named: A and B may be one file in two
     runtimes.
     """
-    from lifeiqa.compare import compare_files
-    from lifeiqa.data.pictures import parity_crops, pictures_in
-    from lifeiqa.parity import tolerances_with
+    from lifeiqa.data.images import parity_crops, pictures_in
+    from lifeiqa.parity.compare import compare_files
+    from lifeiqa.parity.report import tolerances_with
 
     files = model_file(first, ".fp32.onnx"), model_file(second, ".fp32.onnx")
     report = compare_files(

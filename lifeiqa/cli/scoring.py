@@ -10,11 +10,11 @@ import click
 
 from lifeiqa.cli import options
 from lifeiqa.cli.inputs import inputs
-from lifeiqa.commands import File, Folder, guarded, model_file
+from lifeiqa.cli.shared import File, Folder, guarded, model_file
 from lifeiqa.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lifeiqa.bulk.sources import SourceOptions
+    from lifeiqa.bulk.inputs.expand import SourceOptions
 
 
 @click.command()
@@ -67,10 +67,10 @@ def score(
     holds the score, its standard deviation over the crops, and the path; rows keep the order of
     the inputs. What cannot be scored is a row with its error, and the exit status is 1.
     """
-    from lifeiqa.bulk.progress import Progress
+    from lifeiqa.bulk.inputs.expand import items
+    from lifeiqa.bulk.outputs.progress import Progress
     from lifeiqa.bulk.run import Plan, cores
     from lifeiqa.bulk.score import Job, score_to_folder, score_to_stream
-    from lifeiqa.bulk.sources import items
     from lifeiqa.scorer import Scorer
 
     names, where = source

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.commands import Folder, guarded, model_file
+from lifeiqa.cli.shared import Folder, guarded, model_file
 
 
 @click.command()
@@ -42,7 +42,7 @@ def sense(
     Printed are the shares of (picture, distortion) pairs that get worse at every step, and of
     single steps that do.
     """
-    from lifeiqa.data.pictures import pictures_in
+    from lifeiqa.data.images import pictures_in
     from lifeiqa.evaluation.sense import KINDS
     from lifeiqa.evaluation.sense import sense as run
     from lifeiqa.scorer import Scorer

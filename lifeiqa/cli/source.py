@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifeiqa.commands import File, Folder
+from lifeiqa.cli.shared import File, Folder
 
 if TYPE_CHECKING:
     from lifeiqa.data.table import Table

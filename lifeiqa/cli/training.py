@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lifeiqa.cli import options
+from lifeiqa.cli.shared import File, Folder, guarded, model_file
 from lifeiqa.cli.source import Source, source
-from lifeiqa.commands import File, Folder, guarded, model_file
 from lifeiqa.errors import ConfigError, require_all
 
 if TYPE_CHECKING:

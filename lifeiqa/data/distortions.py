@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from lifeiqa.errors import ConfigError
-from lifeiqa.image import Pixels, decode
+from lifeiqa.preprocess.decode import Pixels, decode
 
 LEVELS = 5
 """Levels of every kind; level 0 is the untouched picture."""

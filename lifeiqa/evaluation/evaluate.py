@@ -16,7 +16,7 @@ from lifeiqa.evaluation.bootstrap import (
     resampled_srocc,
 )
 from lifeiqa.evaluation.protocol import EVERY, protocol
-from lifeiqa.evaluation.report import DistortionAgreement, Evaluation, aligned
+from lifeiqa.evaluation.result import DistortionAgreement, Evaluation, aligned
 from lifeiqa.metrics import FloatArray, agreement, fit_logistic4, plcc, srocc
 from lifeiqa.scorer import Scorer
 

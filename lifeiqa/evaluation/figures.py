@@ -12,7 +12,7 @@ import numpy as np
 
 from lifeiqa.config import Labels
 from lifeiqa.errors import require
-from lifeiqa.evaluation.report import Evaluation, aligned
+from lifeiqa.evaluation.result import Evaluation, aligned
 from lifeiqa.files import atomic_write
 from lifeiqa.metrics import fit_logistic4
 

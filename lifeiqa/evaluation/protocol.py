@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from lifeiqa.artifacts.manifest import Manifest
 from lifeiqa.data.splits import Split
 from lifeiqa.data.table import Table
 from lifeiqa.errors import DatasetError
-from lifeiqa.manifest import Manifest
 
 Part: TypeAlias = Literal["train", "val", "test", "all"]
 

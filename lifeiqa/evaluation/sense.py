@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lifeiqa.commands import printable
 from lifeiqa.config import Direction
 from lifeiqa.data.distortions import LEVELS, STRENGTHS, distort
 from lifeiqa.errors import ConfigError
-from lifeiqa.image import decode
+from lifeiqa.preprocess.decode import decode
 from lifeiqa.scorer import Scorer
+from lifeiqa.text import printable
 
 KINDS = ("blur", "noise", "jpeg", "jpeg2000", "contrast", "colour")
 """The distortions that are measured unless others are named."""

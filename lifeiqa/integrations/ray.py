@@ -24,9 +24,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lifeiqa.cutting import Cut, cut
 from lifeiqa.errors import ArtifactError, ConfigError, ImageError, LifeIQAError, require
-from lifeiqa.image import MAX_PIXELS, Pixels, describe
+from lifeiqa.preprocess.decode import MAX_PIXELS, Pixels, describe
+from lifeiqa.preprocess.pipeline import Cut, cut
 from lifeiqa.scorer import Score, Scorer, require_number
 
 Batch: TypeAlias = Any
@@ -65,7 +65,7 @@ class ScoreBatch:
     Args:
         column: the column of pictures: paths, the bytes of files, or uint8 RGB ``(H, W, 3)``.
         model: a model file; None takes the bundled model.
-        crops: a crop plan in place of the model's own, see `lifeiqa.crops.CropPlan`.
+        crops: a crop plan in place of the model's own, see `lifeiqa.preprocess.crops.CropPlan`.
         provider: see `lifeiqa.open_session`. Name one where machines differ: runtimes round in
             different ways.
         threads: CPU threads of the session, by default the one CPU that Ray gives to an actor. Give

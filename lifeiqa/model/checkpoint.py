@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from lifeiqa.artifacts.manifest import METADATA_KEY, Manifest, read_manifest
 from lifeiqa.errors import CheckpointError
 from lifeiqa.files import atomic_write
-from lifeiqa.manifest import METADATA_KEY, Manifest, read_manifest
 from lifeiqa.model.network import LifeIQA
 
 

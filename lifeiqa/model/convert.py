@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lifeiqa.artifacts.manifest import Manifest, Parent
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
 from lifeiqa.errors import CheckpointError, ConfigError
 from lifeiqa.files import sha256_of
-from lifeiqa.manifest import Manifest, Parent
 from lifeiqa.model.checkpoint import load_state, save_checkpoint
 from lifeiqa.model.network import LifeIQA
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from lifeiqa.config import Preprocessing
-from lifeiqa.crops import CropPlan, at_working_scale, crops_at, with_plan
 from lifeiqa.errors import ConfigError
-from lifeiqa.image import ImageSource, Pixels, decode
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.decoder import Attention, DecoderLayer
 from lifeiqa.model.network import ScoringModel
+from lifeiqa.preprocess.crops import CropPlan, at_working_scale, crops_at, with_plan
+from lifeiqa.preprocess.decode import ImageSource, Pixels, decode
 
 Floats = npt.NDArray[np.float32]
 _BATCH = 32

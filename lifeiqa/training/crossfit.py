@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lifeiqa.data.draws import folds, make_split
+from lifeiqa.data.split_sampling import folds, make_split
 from lifeiqa.data.table import Table, write_columns
 from lifeiqa.errors import ConfigError
 from lifeiqa.metrics import FloatArray, srocc
@@ -51,7 +51,7 @@ def crossfit(
     Raises:
         ConfigError: the experiment brings validation pictures of its own, or another protocol
             than the honest one, under which a fold would choose the model that is to score it.
-        LifeIQAError: see `lifeiqa.data.draws.folds` and `lifeiqa.training.experiment.run`.
+        LifeIQAError: see `lifeiqa.data.split_sampling.folds` and `lifeiqa.training.experiment.run`.
     """
     if not 0 <= weight <= 1:
         raise ConfigError(f"weight is {weight}: a weight in [0, 1] is expected")

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lifeiqa.config import Labels
-from lifeiqa.data.draws import make_split, subset, unsplit
+from lifeiqa.data.split_sampling import make_split, subset, unsplit
 from lifeiqa.data.splits import Method, Split, read_split, write_split
 from lifeiqa.data.table import Table
 from lifeiqa.errors import TrainingError
 from lifeiqa.evaluation.evaluate import evaluate
-from lifeiqa.evaluation.report import Evaluation
+from lifeiqa.evaluation.result import Evaluation
 from lifeiqa.files import atomic_write
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.scorer import Scorer
@@ -41,7 +41,7 @@ class Experiment:
         labels: range and direction of the scores.
         val: pictures that choose the checkpoint, when they come in a table of their own.
         split: a split that was made before; None makes one from the seed.
-        method: how it is made, see `lifeiqa.data.draws.make_split`.
+        method: how it is made, see `lifeiqa.data.split_sampling.make_split`.
         share: of the training pictures that are learned.
         protocol: see `lifeiqa.training.task.PROTOCOLS`.
         weights: of the backbone, see `lifeiqa.model.pretrained`.

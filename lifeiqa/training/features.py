@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from lifeiqa.errors import DatasetError
 from lifeiqa.model.network import Features, ScoringModel
-from lifeiqa.training.crops import Feed
+from lifeiqa.training.sampling import Feed
 
 _CROPS = 8
 """Crops of a pass: enough to keep a CPU busy, and few enough for its caches."""

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from lifeiqa.artifacts.manifest import Manifest
 from lifeiqa.config import Preprocessing
 from lifeiqa.errors import ConfigError, TrainingError
-from lifeiqa.manifest import Manifest
 from lifeiqa.model.network import Features, LifeIQA, Prediction
-from lifeiqa.training.choice import Choice
-from lifeiqa.training.crops import seed_of
+from lifeiqa.training.best_checkpoint import Choice
 from lifeiqa.training.objective import total_loss
 from lifeiqa.training.optimise import optimizer_of, rate, unfreeze
 from lifeiqa.training.origin import network_of
 from lifeiqa.training.recipe import Phase
 from lifeiqa.training.record import RunFolder
+from lifeiqa.training.sampling import seed_of
 from lifeiqa.training.settings import Settings
 from lifeiqa.training.task import Task
 from lifeiqa.training.work import Work, work_of

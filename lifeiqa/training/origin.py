@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lifeiqa.artifacts.manifest import Parent
 from lifeiqa.errors import ConfigError
 from lifeiqa.files import sha256_of
-from lifeiqa.manifest import Parent
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import LifeIQA
 from lifeiqa.model.pretrained import load_pretrained

@@ -23,10 +23,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.config import ModelConfig
-from lifeiqa.crops import CropPlan
 from lifeiqa.errors import ConfigError, require
-from lifeiqa.manifest import read_manifest
+from lifeiqa.preprocess.crops import CropPlan
 from lifeiqa.training.recipe import Phase, Recipe
 
 Layer = Mapping[str, Any]

@@ -13,7 +13,10 @@ from torch import Tensor
 
 from lifeiqa.config import Preprocessing
 from lifeiqa.model.network import Features, LifeIQA, ScoringModel
-from lifeiqa.training.crops import (
+from lifeiqa.training.features import Cache, joined
+from lifeiqa.training.objective import Batch
+from lifeiqa.training.recipe import Phase, Recipe
+from lifeiqa.training.sampling import (
     Feed,
     crops_by_plan,
     crops_of_epoch,
@@ -22,9 +25,6 @@ from lifeiqa.training.crops import (
     seed_of,
     twins_to_cache,
 )
-from lifeiqa.training.features import Cache, joined
-from lifeiqa.training.objective import Batch
-from lifeiqa.training.recipe import Phase, Recipe
 from lifeiqa.training.task import Task
 
 

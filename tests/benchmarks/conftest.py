@@ -1,3 +1,3 @@
-from fake_machine import machine
+from helpers.fake_machine import machine
 
 __all__ = ["machine"]

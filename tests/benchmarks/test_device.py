@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-import tiny
+from helpers import tiny
 from lifeiqa.errors import DeviceError
-from lifeiqa.sessions import open_session
+from lifeiqa.runtimes import open_session
 from lifeiqa_benchmarks.candidate import candidates_from
 from lifeiqa_benchmarks.device import device_times
 

@@ -1,6 +1,6 @@
 """The profile of a graph, by operator."""
 
-import tiny
+from helpers import tiny
 from lifeiqa_benchmarks.operators import main, operator_times
 
 

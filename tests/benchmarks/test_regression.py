@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-import reports
+from helpers import reports
 from lifeiqa_benchmarks.regression import compare_reports
 
 

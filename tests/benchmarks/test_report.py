@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-import reports
+from helpers import reports
 from lifeiqa.errors import ArtifactError
 from lifeiqa_benchmarks import page, table
 from lifeiqa_benchmarks.report import Report
@@ -141,7 +141,7 @@ def test_the_readme_gets_the_tables_of_every_report(tmp_path):
 
 
 def test_cold_processes_are_timed(tmp_path):
-    import tiny
+    from helpers import tiny
     from lifeiqa_benchmarks import starts
 
     found = starts.starts(tiny.write_picture(tmp_path / "grey.png"))

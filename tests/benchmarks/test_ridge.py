@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from helpers.tables import table
 from lifeiqa_benchmarks import ridge
-from tables import table
 
 
 @pytest.mark.parametrize("penalty", [0.5, 100.0])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import reports
-import tiny
+from helpers import reports, tiny
 from lifeiqa.errors import ConfigError, WorkerError
 from lifeiqa_benchmarks.candidate import candidates_from
 from lifeiqa_benchmarks.cli import main

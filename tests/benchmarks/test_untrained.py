@@ -1,6 +1,6 @@
 """Untrained checkpoints, and pictures to calibrate them on, for measurements of speed."""
 
-import tiny
+from helpers import tiny
 from lifeiqa.files import sha256_of
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa_benchmarks.distorted import write_distorted

@@ -2,14 +2,14 @@ import contextlib
 
 import pytest
 
-import tiny
-from browser import Browser
+from helpers import tiny
+from helpers.browser import Browser
+from helpers.pages import FAILURES, FILM, PICTURES, scroll_to, settle, written
 from lifeiqa.bulk.items import File, Item
-from lifeiqa.bulk.ledger import Ledger
+from lifeiqa.bulk.outputs.ledger import Ledger
 from lifeiqa.bulk.run import Plan, score_items
-from lifeiqa.commands import printable
 from lifeiqa.scorer import Scorer
-from pages import FAILURES, FILM, PICTURES, scroll_to, settle, written
+from lifeiqa.text import printable
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tiny
+from helpers import tiny
 from lifeiqa.weights import DEFAULT
 from lifeiqa_benchmarks.memory import Memory
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import tiny
-from scoring import greys, rows, score
+from helpers import tiny
+from helpers.scoring import greys, rows, score
 
 LIFEIQA = Path(sys.executable).with_name("lifeiqa")
 

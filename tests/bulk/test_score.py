@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import tiny
+from helpers import tiny
+from helpers.scoring import greys, rows, score
 from lifeiqa.files import sha256_of
-from scoring import greys, rows, score
 
 LIFEIQA = Path(sys.executable).with_name("lifeiqa")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clibrary import CLibrary
+from helpers.clibrary import CLibrary
 
 SOURCES = Path(__file__).parents[2] / "engines" / "cpp"
 

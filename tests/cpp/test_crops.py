@@ -1,4 +1,4 @@
-"""Crops of the C++ library are those of lifeiqa.crops, byte for byte."""
+"""Crops of the C++ library are those of lifeiqa.preprocess.crops, byte for byte."""
 
 import hashlib
 import itertools
@@ -6,11 +6,11 @@ import itertools
 import numpy as np
 import pytest
 
-from clibrary import CError
+from helpers.clibrary import CError
+from helpers.painting import painted
 from lifeiqa.config import Preprocessing
-from lifeiqa.crops import crops_from_pixels
 from lifeiqa.errors import LifeIQAError
-from painting import painted
+from lifeiqa.preprocess.crops import crops_from_pixels
 
 MEAN = (0.5, 0.5, 0.5)
 PLANS = ("center", "five", "grid:1", "grid:4", "random:5:7", f"random:3:{2**64 - 1}")
@@ -48,7 +48,7 @@ def test_two_hundred_sizes_and_kernels_give_the_same_bytes(library):
 
 
 def test_they_are_those_that_every_pillow_gave(library):
-    """The digest was found with Pillow 12 and 13; tests/test_crops.py holds Python to its own."""
+    """The digest was found with Pillow 12 and 13; test_crops.py of Python holds it to its own."""
     whole = hashlib.sha256()
     for size, resample, plan, short_side in CASES:
         crops = library.cut(painted(*size), preprocessing(plan, short_side, resample), 32)

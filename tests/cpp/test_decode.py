@@ -1,4 +1,4 @@
-"""Pictures that the C++ library decodes are those of lifeiqa.image, byte for byte."""
+"""Pictures that the C++ library decodes are those of lifeiqa.preprocess.decode, byte for byte."""
 
 import struct
 import zlib
@@ -7,12 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from clibrary import CError
-from lifeiqa.errors import ImageError
-from lifeiqa.image import decode
-from lifeiqa_export.photographs import photographs
-from painting import painted
-from pngs import (
+from helpers.clibrary import CError
+from helpers.painting import painted
+from helpers.pngs import (
     DEPTHS,
     GREY,
     HEIGHT,
@@ -24,7 +21,10 @@ from pngs import (
     interlaced,
     png_of_kind,
 )
-from raster import encoded, jpeg_of_scans, orientation, png
+from helpers.raster import encoded, jpeg_of_scans, orientation, png
+from lifeiqa.errors import ImageError
+from lifeiqa.preprocess.decode import decode
+from lifeiqa_export.photographs import photographs
 
 XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation{}/></x:xmpmeta>'
 

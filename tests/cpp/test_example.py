@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-import tiny
+from helpers import tiny
 from lifeiqa.errors import ArtifactError
 from lifeiqa.scorer import Scorer
 from lifeiqa.weights import bundled

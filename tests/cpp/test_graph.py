@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-import tiny
-from clibrary import error_of, errors
+from helpers import tiny
+from helpers.clibrary import error_of, errors
 from lifeiqa.scorer import Scorer
 
 

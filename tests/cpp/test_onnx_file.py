@@ -4,12 +4,11 @@ import onnx
 import pytest
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper
 
-import strangers
-import tiny
-from clibrary import CError
+from helpers import strangers, tiny
+from helpers.clibrary import CError
+from lifeiqa.artifacts.manifest import METADATA_KEY
+from lifeiqa.artifacts.onnx_inspect import PLACES
 from lifeiqa.errors import ArtifactError
-from lifeiqa.manifest import METADATA_KEY
-from lifeiqa.onnxfile import PLACES
 from lifeiqa.scorer import Scorer
 
 WAYS = [

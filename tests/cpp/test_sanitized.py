@@ -3,11 +3,11 @@
 import subprocess
 from pathlib import Path
 
+from helpers.painting import painted
+from helpers.pngs import PNG_KINDS, png_of_kind
+from helpers.raster import encoded, orientation
 from lifeiqa.weights import bundled
 from lifeiqa_export.photographs import photographs
-from painting import painted
-from pngs import PNG_KINDS, png_of_kind
-from raster import encoded, orientation
 
 COPIES = 1500
 """Damaged copies of each file."""

@@ -9,10 +9,10 @@ import shutil
 import numpy as np
 import pytest
 
-import tiny
-from clibrary import CError, error_of, errors
-from lifeiqa.image import decode
-from lifeiqa.manifest import read_manifest, sidecar_of, sidecar_text
+from helpers import tiny
+from helpers.clibrary import CError, error_of, errors
+from lifeiqa.artifacts.manifest import read_manifest, sidecar_of, sidecar_text
+from lifeiqa.preprocess.decode import decode
 from lifeiqa.scorer import Scorer
 from lifeiqa.weights import bundled
 from lifeiqa_export.photographs import photographs

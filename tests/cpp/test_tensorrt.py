@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from clibrary import CError, CLibrary
-from lifeiqa.engine import BatchProfile
-from lifeiqa.manifest import sidecar_of, write_with_sidecar
-from manifests import ENGINE, FULL
-from painting import painted
+from helpers.clibrary import CError, CLibrary
+from helpers.manifests import ENGINE, FULL
+from helpers.painting import painted
+from lifeiqa.artifacts.engine_info import BatchProfile
+from lifeiqa.artifacts.manifest import sidecar_of, write_with_sidecar
 
 FAKES = Path(__file__).parent / "fake_tensorrt"
 TESTS = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 PROGRAM = """
 import ctypes, json, sys
 import numpy as np
-from clibrary import CError, CLibrary
+from helpers.clibrary import CError, CLibrary
 fake = ctypes.CDLL("libcuda.so.1")
 fake.fake_calls.restype = ctypes.c_char_p
 library, model, counts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])

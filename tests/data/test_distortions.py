@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from skimage import data as photographs
 
+from helpers.raster import picture
 from lifeiqa.data.distortions import LEVELS, STRENGTHS, distort
 from lifeiqa.errors import ConfigError, ImageError
-from raster import picture
 
 KINDS = sorted(STRENGTHS)
 RISING = range(1, LEVELS + 1)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lifeiqa.data.draws import make_split, subset
+from helpers.tables import table
+from lifeiqa.data.split_sampling import make_split, subset
 from lifeiqa.data.splits import Split, read_split, write_split
 from lifeiqa.errors import DatasetError
-from tables import table
 
 
 def test_a_file_name_that_is_not_utf8_can_be_drawn(tmp_path):

@@ -1,8 +1,8 @@
 import pytest
 
-import tiny
-from builds import write_network
-from lifeiqa.sessions import driver
+from helpers import tiny
+from helpers.builds import write_network
+from lifeiqa.runtimes.cuda import driver
 
 ABSENT = "libnone-such-library.so"
 

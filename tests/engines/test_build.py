@@ -8,13 +8,13 @@ import pytest
 import tensorrt_rtx
 from onnx import TensorProto, helper
 
-import tiny
-from builds import build_engine, profiles, write_network
-from lifeiqa.engine import BatchProfile, EngineInfo, Tensor
+from helpers import tiny
+from helpers.builds import build_engine, profiles, write_network
+from lifeiqa.artifacts.engine_info import BatchProfile, EngineInfo, Tensor
+from lifeiqa.artifacts.manifest import Manifest, Parent, read_manifest, sidecar_of
+from lifeiqa.artifacts.tensorrt_flavours import flavour_named
 from lifeiqa.files import sha256_of
-from lifeiqa.flavours import flavour_named
-from lifeiqa.manifest import Manifest, Parent, read_manifest, sidecar_of
-from lifeiqa.sessions.driver import Device
+from lifeiqa.runtimes.cuda.driver import Device
 from lifeiqa_engines import build, configuration, network
 from lifeiqa_engines.build import EnginePath
 from lifeiqa_engines.configuration import BuildOptions

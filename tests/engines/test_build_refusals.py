@@ -8,8 +8,9 @@ import pytest
 import tensorrt_rtx
 from onnx import helper
 
-import tiny
-from builds import build_engine, profiles, refusal, write_network
+from helpers import tiny
+from helpers.builds import build_engine, profiles, refusal, write_network
+from lifeiqa.artifacts.manifest import read_manifest, sidecar_of, write_with_sidecar
 from lifeiqa.errors import (
     ArtifactError,
     ConfigError,
@@ -17,7 +18,6 @@ from lifeiqa.errors import (
     EngineBuildError,
     MissingDependencyError,
 )
-from lifeiqa.manifest import read_manifest, sidecar_of, write_with_sidecar
 from lifeiqa_engines import build
 from lifeiqa_engines.configuration import BuildOptions
 
@@ -247,6 +247,6 @@ def test_a_sidecar_that_cannot_be_written_leaves_no_engine(grey, monkeypatch):
     def broken(manifest):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lifeiqa.manifest.sidecar_text", broken)
+    monkeypatch.setattr("lifeiqa.artifacts.manifest.sidecar_text", broken)
 
     assert "No space left" in refusal(OSError, grey)

@@ -8,8 +8,8 @@ import pytest
 import tensorrt_rtx
 from click.testing import CliRunner
 
-from lifeiqa.engine import BatchProfile
-from lifeiqa.manifest import read_manifest, sidecar_of
+from lifeiqa.artifacts.engine_info import BatchProfile
+from lifeiqa.artifacts.manifest import read_manifest, sidecar_of
 from lifeiqa_engines.cli import main
 
 VERSION = tensorrt_rtx.__version__

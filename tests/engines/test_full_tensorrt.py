@@ -10,12 +10,12 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from fake_trt_builder import GPU, VERSION, FakeTensorRT
-from lifeiqa.engine import BatchProfile
+from helpers.fake_trt_builder import GPU, VERSION, FakeTensorRT
+from lifeiqa.artifacts.engine_info import BatchProfile
+from lifeiqa.artifacts.manifest import read_manifest, sidecar_of
+from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS
 from lifeiqa.errors import ConfigError, DeviceError, EngineBuildError
-from lifeiqa.flavours import FLAVOURS
-from lifeiqa.manifest import read_manifest, sidecar_of
-from lifeiqa.sessions.driver import Device
+from lifeiqa.runtimes.cuda.driver import Device
 from lifeiqa_engines import build, network
 from lifeiqa_engines.build import engine_from_onnx
 from lifeiqa_engines.cli import main

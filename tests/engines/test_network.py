@@ -7,9 +7,8 @@ import pytest
 import tensorrt_rtx
 from click.testing import CliRunner
 
-import strangers
-import tiny
-from graphs import (
+from helpers import strangers, tiny
+from helpers.graphs import (
     DAMAGED,
     DATA_DEPENDENT,
     FLOAT,
@@ -24,7 +23,7 @@ from graphs import (
     node,
     value,
 )
-from lifeiqa.engine import Tensor
+from lifeiqa.artifacts.engine_info import Tensor
 from lifeiqa.errors import ArtifactError, ConfigError, EngineBuildError, MissingDependencyError
 from lifeiqa_engines.cli import main
 from lifeiqa_engines.network import Network, Refusal, Support, check_onnx

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-import tiny
-from fake_cuda import FakeCuda
-from fake_tensorrt import GPU, FakeTensorRT, info, write_engine
+from helpers import tiny
+from helpers.fake_cuda import FakeCuda
+from helpers.fake_tensorrt import GPU, FakeTensorRT, info, write_engine
+from lifeiqa.artifacts.manifest import read_manifest, sidecar_of
 from lifeiqa.errors import DeviceError, ParityError
-from lifeiqa.manifest import read_manifest, sidecar_of
-from lifeiqa.parity import Tolerance
-from lifeiqa.sessions import tensorrt as session_module
+from lifeiqa.parity.report import Tolerance
+from lifeiqa.runtimes.tensorrt import session as session_module
 from lifeiqa_engines.build import EnginePath
 from lifeiqa_engines.parity import prove_engine
 

@@ -10,9 +10,9 @@ import onnx
 import pytest
 import torch
 
+from lifeiqa.artifacts.engine_info import BatchProfile, Tensor
+from lifeiqa.artifacts.manifest import Manifest, read_manifest, write_with_sidecar
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
-from lifeiqa.engine import BatchProfile, Tensor
-from lifeiqa.manifest import Manifest, read_manifest, write_with_sidecar
 from lifeiqa.model import LifeIQA, ScoringModel
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.weights import bundled

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-import tiny
+from helpers import tiny
 from lifeiqa.config import Labels
 from lifeiqa.data.table import Table
 from lifeiqa.errors import DatasetError, ImageError
 from lifeiqa.evaluation.evaluate import evaluate
-from lifeiqa.evaluation.report import write_predictions
+from lifeiqa.evaluation.result import write_predictions
 from lifeiqa.metrics import agreement, krcc, plcc, srocc
 from lifeiqa.scorer import Scorer
 

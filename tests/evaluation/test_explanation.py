@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lifeiqa.crops import with_plan
+from helpers.raster import picture
+from helpers.tiny_network import ABLATIONS, tiny_model, tiny_preprocessing
 from lifeiqa.errors import ConfigError
 from lifeiqa.evaluation.explanation import attention_maps, draw, write
 from lifeiqa.model.explain import Explanation, explain
-from raster import picture
-from tiny_network import ABLATIONS, tiny_model, tiny_preprocessing
+from lifeiqa.preprocess.crops import with_plan
 
 LEFT, RIGHT = (0, 0), (2, 6)
 EDGES = (0.0, 4.0, 10.0)

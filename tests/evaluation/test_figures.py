@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tiny
+from helpers import tiny
 from lifeiqa.config import Labels
 from lifeiqa.data.table import Table
 from lifeiqa.evaluation.evaluate import evaluate

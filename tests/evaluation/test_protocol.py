@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import tiny
+from helpers import tiny
 from lifeiqa.config import Labels
-from lifeiqa.data.draws import make_split
+from lifeiqa.data.split_sampling import make_split
 from lifeiqa.data.table import Table
 from lifeiqa.errors import DatasetError
 from lifeiqa.evaluation.protocol import EVERY, protocol, take_part

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-import tiny
+from helpers import tiny
+from helpers.raster import encoded, picture
 from lifeiqa.config import Labels
 from lifeiqa.data.distortions import LEVELS, STRENGTHS, distort
 from lifeiqa.errors import ConfigError, ImageError
 from lifeiqa.evaluation.sense import KINDS, Sense, sense
 from lifeiqa.scorer import Scorer
-from raster import encoded, picture
 
 
 class Meter:

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-import tiny
+from helpers import tiny
+from helpers.tiny_network import tiny_manifest, tiny_model
 from lifeiqa.model.checkpoint import save_checkpoint
-from tiny_network import tiny_manifest, tiny_model
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.tiny_network import ABLATIONS, random_crops, tiny_config, tiny_model
 from lifeiqa.model.moe import MixtureOfExperts, top_k_mask
 from lifeiqa_export.dense import DenseMixtureOfExperts, dense_top_k_mask, densify
-from tiny_network import ABLATIONS, random_crops, tiny_config, tiny_model
 
 
 @given(

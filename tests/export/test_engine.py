@@ -6,11 +6,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from helpers.tiny_network import random_crops
+from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.errors import DeviceError
-from lifeiqa.manifest import read_manifest
-from lifeiqa.sessions.driver import cuda_device
+from lifeiqa.runtimes.cuda.driver import cuda_device
 from lifeiqa_export.cli import main
-from tiny_network import random_crops
 
 
 def export(checkpoint, out, *more):

@@ -9,16 +9,16 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from helpers.tiny_network import random_crops, tiny_manifest, tiny_model
+from lifeiqa.artifacts.manifest import METADATA_KEY, Manifest, read_manifest, sidecar_of
 from lifeiqa.config import Labels
 from lifeiqa.errors import ArtifactError, ConfigError, DatasetError, ParityError
 from lifeiqa.files import sha256_of
-from lifeiqa.manifest import METADATA_KEY, Manifest, read_manifest, sidecar_of
 from lifeiqa.model.checkpoint import save_checkpoint
-from lifeiqa.parity import TOLERANCES, Tolerance
-from lifeiqa.sessions import open_session
+from lifeiqa.parity.report import TOLERANCES, Tolerance
+from lifeiqa.runtimes import open_session
 from lifeiqa_export.cli import main
 from lifeiqa_export.export import export_checkpoint
-from tiny_network import random_crops, tiny_manifest, tiny_model
 
 IMPOSSIBLE = TOLERANCES | {"fp16": Tolerance(1e-12)}
 

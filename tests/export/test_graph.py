@@ -6,11 +6,11 @@ import onnx
 import pytest
 import torch
 
+from helpers.tiny_network import tiny_model
 from lifeiqa.errors import ExportError
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import DATA_DEPENDENT, OPSET, onnx_from_model
 from lifeiqa_export.half import halve
-from tiny_network import tiny_model
 
 FLOAT, FLOAT16, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8
 

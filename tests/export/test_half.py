@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.tiny_network import random_crops, tiny_model
+from lifeiqa.model.float16_weights import settle
 from lifeiqa.model.moe import Router
-from lifeiqa.model.rounding import settle
 from lifeiqa_export.dense import densify
 from lifeiqa_export.half import halve
-from tiny_network import random_crops, tiny_model
 
 EXACT = {
     "network.head.body.router.weight",

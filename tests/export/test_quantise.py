@@ -14,17 +14,18 @@ from click.testing import CliRunner
 from onnx import numpy_helper
 from PIL import Image
 
+from helpers.tiny_network import liven, random_crops, tiny_manifest, tiny_model, tiny_preprocessing
+from lifeiqa.artifacts.manifest import METADATA_KEY, Manifest, read_manifest
+from lifeiqa.artifacts.summary import describe
 from lifeiqa.data.table import read_table
-from lifeiqa.description import describe
 from lifeiqa.errors import ConfigError, DatasetError, ExportError, ParityError
-from lifeiqa.manifest import METADATA_KEY, Manifest, read_manifest
 from lifeiqa.metrics import srocc
 from lifeiqa.model.checkpoint import save_checkpoint
-from lifeiqa.parity import TOLERANCES, Tolerance
-from lifeiqa.runtimes import openvino_core
+from lifeiqa.parity.report import TOLERANCES, Tolerance
+from lifeiqa.runtimes import open_session
+from lifeiqa.runtimes.onnxruntime.session import ROUTER_LOGITS, ROUTER_WEIGHT
+from lifeiqa.runtimes.openvino.library import openvino_core
 from lifeiqa.scorer import Scorer
-from lifeiqa.sessions import open_session
-from lifeiqa.sessions.onnxruntime import ROUTER_LOGITS, ROUTER_WEIGHT
 from lifeiqa.weights import bundled
 from lifeiqa_export.calibration import MAX_CROPS, MAX_PICTURES, calibration_from_folder, even_steps
 from lifeiqa_export.cli import main
@@ -33,7 +34,6 @@ from lifeiqa_export.export import export_checkpoint
 from lifeiqa_export.graph import onnx_from_model
 from lifeiqa_export.quantise import layers_of, quantised, ranges_of, scores_of
 from lifeiqa_export.sensitivity import quantise
-from tiny_network import liven, random_crops, tiny_manifest, tiny_model, tiny_preprocessing
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("LIFEIQA_DATA", ROOT.parent / "shared" / "data")) / "biq2021"

@@ -4,13 +4,13 @@ import pytest
 import torch
 from PIL import Image
 
+from lifeiqa.artifacts.manifest import Manifest, read_manifest
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
 from lifeiqa.data.distortions import distort
-from lifeiqa.data.pictures import PARITY_DISTORTIONS
-from lifeiqa.image import decode
-from lifeiqa.manifest import Manifest, read_manifest
+from lifeiqa.data.images import PARITY_DISTORTIONS
 from lifeiqa.model import LifeIQA
 from lifeiqa.model.checkpoint import save_checkpoint
+from lifeiqa.preprocess.decode import decode
 from lifeiqa_export.export import export_checkpoint
 from lifeiqa_export.photographs import photographs
 

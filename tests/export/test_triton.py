@@ -10,14 +10,14 @@ import shutil
 
 import pytest
 
-import tiny
-from fake_triton import Tensor, config_in, faults, graph_in, tensors_of
+from helpers import tiny
+from helpers.fake_triton import Tensor, config_in, faults, graph_in, tensors_of
+from helpers.manifests import write_plan
+from lifeiqa.artifacts.manifest import read_manifest, sidecar_of
 from lifeiqa.config import Labels, Preprocessing
 from lifeiqa.errors import ArtifactError, ConfigError
-from lifeiqa.manifest import read_manifest, sidecar_of
 from lifeiqa_export.triton import triton_from_model
 from lifeiqa_export.triton_config import PROFILES
-from manifests import write_plan
 
 CLOSED = (Tensor("crops", "TYPE_UINT8", (4, 32, 32, 3)), Tensor("score", "TYPE_FP32", (4,)))
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tiny
-from fake_triton import FakeTriton
+from helpers import tiny
+from helpers.fake_triton import FakeTriton
 from lifeiqa import Scorer
 from lifeiqa.config import Preprocessing
 from lifeiqa.weights import bundled

@@ -6,16 +6,16 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import tiny
-from fake_triton import config_in, faults, graph_in, tensors_of
-from fake_trt_builder import GPU, FakeTensorRT
+from helpers import tiny
+from helpers.fake_triton import config_in, faults, graph_in, tensors_of
+from helpers.fake_trt_builder import GPU, FakeTensorRT
+from helpers.manifests import write_plan
+from helpers.tiny_network import random_crops
+from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.errors import ConfigError
-from lifeiqa.manifest import read_manifest
 from lifeiqa_engines import build, network
 from lifeiqa_export.cli import main, put_into
 from lifeiqa_export.triton_config import config_text
-from manifests import write_plan
-from tiny_network import random_crops
 
 
 def command(*arguments):

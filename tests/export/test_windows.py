@@ -9,14 +9,14 @@ import pytest
 import timm
 import torch
 
-from lifeiqa.data.pictures import parity_crops
-from lifeiqa.model.rounding import settle
+from helpers.tiny_network import random_crops, tiny_model, tiny_preprocessing
+from lifeiqa.data.images import parity_crops
+from lifeiqa.model.float16_weights import settle
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import onnx_from_model
 from lifeiqa_export.half import halve
 from lifeiqa_export.photographs import photographs
 from lifeiqa_export.windows import GatheredSwin, gather_windows
-from tiny_network import random_crops, tiny_model, tiny_preprocessing
 
 SIZES = {
     "windows of 7 on maps of 14, 7, 4 and 2": {"img_size": 56},

@@ -26,11 +26,11 @@ with atheris.instrument_imports(include=["lifeiqa", "PIL"]):
     from PIL import Image
 
     from lifeiqa.config import Preprocessing
-    from lifeiqa.cutting import cut
     from lifeiqa.errors import ImageError
+    from lifeiqa.preprocess.pipeline import cut
 
-from pngs import PNG_KINDS, interlaced, png_of_kind
-from raster import encoded, orientation, picture
+from helpers.pngs import PNG_KINDS, interlaced, png_of_kind
+from helpers.raster import encoded, orientation, picture
 
 SIZE = 16
 MAX_PIXELS = 1 << 20

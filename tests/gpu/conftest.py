@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from lifeiqa import __version__
+from lifeiqa.artifacts.manifest import read_manifest
+from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS
 from lifeiqa.config import ModelConfig
-from lifeiqa.data.pictures import parity_crops
+from lifeiqa.data.images import parity_crops
 from lifeiqa.errors import ConfigError, DeviceError, MissingDependencyError
-from lifeiqa.flavours import FLAVOURS
-from lifeiqa.manifest import read_manifest
-from lifeiqa.sessions.driver import cuda_device
+from lifeiqa.runtimes.cuda.driver import cuda_device
 from lifeiqa.weights import bundled
 
 PACKAGES = (
@@ -99,7 +99,7 @@ def onnx(gpu, checkpoint, tmp_path_factory):
 @pytest.fixture(scope="session", params=list(FLAVOURS))
 def engine(request, gpu, onnx, tmp_path_factory):
     """An engine of each TensorRT that is installed and builds for this GPU."""
-    from lifeiqa.engine import BatchProfile
+    from lifeiqa.artifacts.engine_info import BatchProfile
     from lifeiqa_engines import engine_from_onnx
 
     profiles = [BatchProfile.parse(text) for text in ("1", "8", "2:16:32")]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lifeiqa.sessions.tensorrt import TensorRTSession
+from lifeiqa.runtimes.tensorrt.session import TensorRTSession
 
 pytestmark = pytest.mark.gpu
 EXAMPLE = Path(__file__).parents[2] / "engines" / "examples" / "pycuda_pipeline.py"

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from lifeiqa.sessions.tensorrt import TensorRTSession
+from lifeiqa.runtimes.tensorrt.session import TensorRTSession
 from lifeiqa_engines.parity import NotMeasured, prove_engine
 
 pytestmark = pytest.mark.gpu

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from lifeiqa.errors import ConfigError
-from lifeiqa.parity import TOLERANCES, link, observe
-from lifeiqa.sessions import open_session
+from lifeiqa.parity.observe import observe
+from lifeiqa.parity.report import TOLERANCES, link
+from lifeiqa.runtimes import open_session
 
 pytestmark = pytest.mark.gpu
 

@@ -1,10 +1,10 @@
 import pytest
 from PIL import Image
 
-import tiny
+from helpers import tiny
+from helpers.painting import painted
+from helpers.ray_rows import row_alone
 from lifeiqa import Scorer
-from painting import painted
-from ray_rows import row_alone
 
 SIZES = [(40, 36), (36, 90), (32, 32), (20, 31), (300, 33), (64, 64), (50, 51), (33, 32), (45, 99)]
 

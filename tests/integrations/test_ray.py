@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tiny
+from helpers import tiny
+from helpers.ray_rows import FIGURES, assert_rows
 from lifeiqa import Scorer
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.integrations.ray import COLUMNS, ScoreBatch
-from ray_rows import FIGURES, assert_rows
 
 pa = pytest.importorskip("pyarrow", reason="Arrow's tables come with lifeiqa[ray]")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.ray_rows import assert_rows
 from lifeiqa.integrations.ray import COLUMNS, ScoreBatch
-from ray_rows import assert_rows
 
 pa = pytest.importorskip("pyarrow", reason="Arrow's tables come with lifeiqa[ray]")
 

@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-import tiny
-from lifeiqa.crops import crops_from_pixels, with_plan
-from lifeiqa.errors import ConfigError
-from lifeiqa.model.checkpoint import save_checkpoint
-from lifeiqa.model.decoder import Attention
-from lifeiqa.model.explain import explain, explain_file
-from lifeiqa.parity import chosen_experts
-from lifeiqa.scorer import Scorer
-from lifeiqa.sessions.pytorch import PyTorchSession
-from raster import encoded, picture
-from tiny_network import (
+from helpers import tiny
+from helpers.raster import encoded, picture
+from helpers.tiny_network import (
     ABLATIONS,
     liven,
     random_crops,
@@ -22,6 +14,14 @@ from tiny_network import (
     tiny_model,
     tiny_preprocessing,
 )
+from lifeiqa.errors import ConfigError
+from lifeiqa.model.checkpoint import save_checkpoint
+from lifeiqa.model.decoder import Attention
+from lifeiqa.model.explain import explain, explain_file
+from lifeiqa.parity.observe import chosen_experts
+from lifeiqa.preprocess.crops import crops_from_pixels, with_plan
+from lifeiqa.runtimes.pytorch import PyTorchSession
+from lifeiqa.scorer import Scorer
 
 PIXELS = picture(300, 420)
 

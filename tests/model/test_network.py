@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from helpers.tiny_network import ABLATIONS, tiny_config
 from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ConfigError
 from lifeiqa.model import LifeIQA
 from lifeiqa.model.losses import load_balance_loss, router_z_loss, score_loss
-from tiny_network import ABLATIONS, tiny_config
 
 
 @pytest.mark.parametrize(("experts", "parameters"), [(4, 94_950_334), (8, 99_678_146)])

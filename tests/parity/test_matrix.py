@@ -10,19 +10,20 @@ import onnx
 import pytest
 import torch
 
-from lifeiqa.data.pictures import parity_crops
+from helpers.tiny_network import ABLATIONS, liven, tiny_manifest, tiny_model
+from lifeiqa.data.images import parity_crops
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
-from lifeiqa.parity import TOLERANCES, link, observe
-from lifeiqa.sessions.onnxruntime import OnnxRuntimeSession
-from lifeiqa.sessions.openvino import OpenVINOSession
-from lifeiqa.sessions.pytorch import PyTorchSession
+from lifeiqa.parity.observe import observe
+from lifeiqa.parity.report import TOLERANCES, link
+from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
+from lifeiqa.runtimes.openvino.session import OpenVINOSession
+from lifeiqa.runtimes.pytorch import PyTorchSession
 from lifeiqa.weights import bundled
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import onnx_from_model, set_metadata
 from lifeiqa_export.half import halve
 from lifeiqa_export.photographs import photographs
-from tiny_network import ABLATIONS, liven, tiny_manifest, tiny_model
 
 BUNDLED = "bundled"
 LARGEST = 72

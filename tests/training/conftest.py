@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import runs
+from helpers import runs
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import cached
-import runs
-from cached import PICTURES, feed_of, get, scoring_model, write_pictures
+from helpers import cached, runs
+from helpers.cached import PICTURES, feed_of, get, scoring_model, write_pictures
 from lifeiqa.errors import DatasetError
 from lifeiqa.training import features
-from lifeiqa.training.crops import crops_by_plan
 from lifeiqa.training.experiment import repeat
 from lifeiqa.training.features import Cache
+from lifeiqa.training.sampling import crops_by_plan
 
 
 @pytest.fixture(scope="module", autouse=True)

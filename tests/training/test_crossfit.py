@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-import runs
-from lifeiqa.data.draws import folds, make_split
+from helpers import runs
+from lifeiqa.data.split_sampling import folds, make_split
 from lifeiqa.data.table import read_csv, read_table
 from lifeiqa.errors import ConfigError
 from lifeiqa.training import crossfit as module

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from click.testing import CliRunner
 
-import runs
+from helpers import runs
 from lifeiqa.cli import main
 from lifeiqa.errors import ConfigError
 

@@ -6,14 +6,14 @@ import statistics
 import pytest
 import torch
 
-import runs
-from lifeiqa.data.draws import make_split
+from helpers import runs
+from lifeiqa.artifacts.manifest import read_manifest
+from lifeiqa.data.split_sampling import make_split
 from lifeiqa.data.splits import read_split
 from lifeiqa.data.table import read_table
 from lifeiqa.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from lifeiqa.evaluation.evaluate import evaluate
 from lifeiqa.files import sha256_of
-from lifeiqa.manifest import read_manifest
 from lifeiqa.metrics import srocc
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.scorer import Scorer

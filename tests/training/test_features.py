@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from cached import PICTURES, SIZE, feed_of, get, scoring_model, write_pictures
+from helpers.cached import PICTURES, SIZE, feed_of, get, scoring_model, write_pictures
+from helpers.raster import picture
+from helpers.tiny_network import random_crops
 from lifeiqa.data.table import Table
 from lifeiqa.model.network import Features
-from lifeiqa.training.crops import crops_by_plan, crops_to_cache, twins_to_cache
 from lifeiqa.training.features import Cache, extract, joined
-from raster import picture
-from tiny_network import random_crops
+from lifeiqa.training.sampling import crops_by_plan, crops_to_cache, twins_to_cache
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import runs
+from helpers import runs
 
 LIFEIQA = Path(sys.executable).with_name("lifeiqa")
 PRELOADED = ["lifeiqa.training.experiment", "scipy.stats", "torch.utils.tensorboard"]

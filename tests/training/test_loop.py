@@ -5,21 +5,21 @@ import dataclasses
 import pytest
 import torch
 
-import runs
+from helpers import runs
+from helpers.tiny_network import tiny_config
 from lifeiqa.data.table import read_table
 from lifeiqa.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from lifeiqa.evaluation.evaluate import evaluate
 from lifeiqa.files import sha256_of
 from lifeiqa.model import LifeIQA
 from lifeiqa.model.checkpoint import load_checkpoint
+from lifeiqa.model.float16_weights import exact_modules
 from lifeiqa.model.pretrained import load_pretrained
-from lifeiqa.model.rounding import exact_modules
 from lifeiqa.scorer import Scorer
 from lifeiqa.training import loop
 from lifeiqa.training.loop import train
 from lifeiqa.training.settings import layer_from_file, settings_from_layers
 from lifeiqa.training.task import Task
-from tiny_network import tiny_config
 
 
 def task(folder):

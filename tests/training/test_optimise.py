@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from helpers.tiny_network import tiny_config
 from lifeiqa.errors import ConfigError
 from lifeiqa.model import LifeIQA
 from lifeiqa.training.optimise import optimizer_of, rate, unfreeze
 from lifeiqa.training.recipe import Phase, Recipe
-from tiny_network import tiny_config
 
 
 def phase(**changes):

@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 
+from helpers.tiny_network import tiny_manifest, tiny_model
 from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ArtifactError, ConfigError
 from lifeiqa.model.checkpoint import save_checkpoint
@@ -20,7 +21,6 @@ from lifeiqa.training.settings import (
     names_of,
     settings_from_layers,
 )
-from tiny_network import tiny_manifest, tiny_model
 
 BASE = {"phases": {"joint": {"epochs": 3, "lr": 1e-3}}}
 """The least that can be trained."""

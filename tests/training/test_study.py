@@ -6,11 +6,11 @@ import statistics
 
 import pytest
 
-import runs
+from helpers import runs
+from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.data.splits import read_split
 from lifeiqa.errors import ConfigError
 from lifeiqa.evaluation.evaluate import evaluate
-from lifeiqa.manifest import read_manifest
 from lifeiqa.training import experiment as training
 from lifeiqa.training import study as studies
 from lifeiqa.training.study import STUDIES, study, table_of

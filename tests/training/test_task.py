@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lifeiqa.config import Labels
-from lifeiqa.data.draws import make_split
+from lifeiqa.data.split_sampling import make_split
 from lifeiqa.data.table import Table
 from lifeiqa.errors import DatasetError
 from lifeiqa.training.task import PROTOCOLS, Task, task_of_split

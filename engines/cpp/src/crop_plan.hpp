@@ -1,4 +1,4 @@
-// Where crops are taken from a picture at its working scale; the twin of lifeiqa/crops.py.
+// Where crops are taken from a picture at its working scale; the twin of lifeiqa/preprocess/crops.py.
 #pragma once
 
 #include <cstdint>

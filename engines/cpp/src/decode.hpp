@@ -1,4 +1,4 @@
-// From the bytes of a file to RGB, by the policy of README.md, which is that of lifeiqa/image.py.
+// From the bytes of a file to RGB, by the policy of README.md, which is that of lifeiqa/preprocess/decode.py.
 #pragma once
 
 #include "lifeiqa/lifeiqa.hpp"

@@ -1,4 +1,4 @@
-// What an ONNX file points to; the twin of lifeiqa/onnxfile.py.
+// What an ONNX file points to; the twin of lifeiqa/artifacts/onnx_inspect.py.
 #pragma once
 
 #include "lifeiqa/lifeiqa.hpp"

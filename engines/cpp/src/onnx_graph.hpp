@@ -1,5 +1,5 @@
 // What ONNX Runtime says of a graph, held against its manifest; the twin of
-// lifeiqa/sessions/graph.py.
+// lifeiqa/runtimes/contract.py.
 #pragma once
 
 #include <onnxruntime_cxx_api.h>

@@ -1,4 +1,4 @@
-// ONNX Runtime on a CPU or a CUDA device; the twin of lifeiqa/sessions/onnxruntime.py.
+// ONNX Runtime on a CPU or a CUDA device; the twin of lifeiqa/runtimes/onnxruntime/session.py.
 #include <onnxruntime_cxx_api.h>
 
 #include <algorithm>

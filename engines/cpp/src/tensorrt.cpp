@@ -1,5 +1,5 @@
 // A TensorRT engine: checked before TensorRT sees it, run with CUDA graphs; the twin of
-// lifeiqa/sessions/tensorrt.py.
+// lifeiqa/runtimes/tensorrt/session.py.
 //
 // An engine is native code: to load one from a stranger is to run a stranger's program. The sums in
 // its sidecar show that it is the file that was built, not that its builder is honest.

@@ -6,8 +6,8 @@ import openpyxl
 import pytest
 import scipy.io
 
-import trees
-from copies import (
+from helpers import trees
+from helpers.copies import (
     EVERY_LABEL_FILE,
     LABEL_FILES,
     SMALL,

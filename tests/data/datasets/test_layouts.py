@@ -7,8 +7,8 @@ import openpyxl
 import pytest
 import scipy.io
 
-import trees
-from copies import SMALL, build, every_dataset, refusal, replace_in
+from helpers import trees
+from helpers.copies import SMALL, build, every_dataset, refusal, replace_in
 from lifeiqa.data.datasets import DATASETS, read_dataset
 
 

@@ -3,10 +3,9 @@ import json
 
 import pytest
 
-import tiny
-import trees
+from helpers import tiny, trees
 from lifeiqa.data.datasets import DATASETS
-from lifeiqa.data.datasets.report import check, overview
+from lifeiqa.data.datasets.completeness import check, overview
 from lifeiqa.errors import DatasetError
 
 KONIQ = dataclasses.replace(DATASETS["koniq"], count=4, parts={"train": 2, "val": 1, "test": 1})

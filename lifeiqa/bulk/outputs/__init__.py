@@ -1,0 +1,1 @@
+"""Rows, shards, the ledger, thumbnails, the HTML page, progress."""

@@ -1,0 +1,251 @@
+"""Rows and thumbnails on disk, to be read by score when all are there; memory stays bounded.
+
+One SQLite file. It outlives a process that is killed: a batch is in it whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeAlias
+
+from lifeiqa.bulk.outputs.sqlite_errors import explained
+from lifeiqa.bulk.rows import Row
+from lifeiqa.errors import OutputError
+from lifeiqa.runtimes.base import Closing
+
+Entry: TypeAlias = tuple[Row, bytes | None]
+"""A row and its thumbnail, a small WebP."""
+
+_FORMAT = 2
+"""Version of the tables, in the file's ``user_version``."""
+_CACHE_KIB = 16 * 1024
+# A batch's rows take consecutive numbers from this multiple of the batch's own: replacing a batch
+# is a range of the primary key, and the order of equal scores does not depend on resumed runs.
+_BATCH_SPAN = 1 << 32
+
+_COLUMNS = [field.name for field in dataclasses.fields(Row)]
+_FAILED = "score IS NULL"
+_VIDEO = "score IS NOT NULL AND low5 IS NOT NULL"
+_PICTURE = "score IS NOT NULL AND low5 IS NULL"
+# The columns have no types, so that values come back as they were put in. A row is 3 KB with its
+# thumbnail: what is counted and sorted is in an index, which stays small.
+_TABLES = f"""
+CREATE TABLE batches (number INTEGER PRIMARY KEY, rows INTEGER);
+CREATE TABLE rows (id INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, thumbnail);
+CREATE INDEX pictures ON rows (score, frame) WHERE {_PICTURE};
+CREATE INDEX videos ON rows (score) WHERE {_VIDEO};
+CREATE INDEX failures ON rows (error) WHERE {_FAILED};
+PRAGMA user_version = {_FORMAT};
+"""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many rows there are of each kind.
+
+    Attributes:
+        pictures: with a score; frames of videos are among them.
+        frames: with a score.
+        videos: with a score pooled over their frames.
+        failures: without a score.
+    """
+
+    pictures: int
+    frames: int
+    videos: int
+    failures: int
+
+
+class Gallery(Closing):
+    """Every row of a run with its thumbnail. Use it as a context manager, or call `close`.
+
+    A row is a picture (or a frame), a video (it has ``low5``), or a failure (it has no score).
+
+    Args:
+        path: the file, which is made where there is none; None takes a temporary one, which is
+            gone when the gallery is closed or its process killed.
+
+    Raises:
+        OutputError: the file cannot be opened, or is no gallery of this version. Every method
+            raises it as well, where the disk is full or the file damaged.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.name = "the temporary gallery (SQLITE_TMPDIR names its folder)"
+        if path is not None:
+            self.name = str(path)
+        with self._explained():
+            # SQLite's own temporary file has no name, so no killed process leaves one behind.
+            self._connection = sqlite3.connect(path or "", isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        with self._explained():
+            self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            found = self._number("PRAGMA user_version")
+            if found == 0 and self._number("SELECT count(*) FROM sqlite_schema") == 0:
+                self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+            elif found != _FORMAT:
+                raise OutputError(
+                    f"{self.name}: not a gallery of format {_FORMAT} (its version is {found}). "
+                    f"Name another file, or delete this one and score again"
+                )
+
+    @contextlib.contextmanager
+    def batch(self, number: int) -> Iterator[Callable[[Row, bytes | None], None]]:
+        """Yield a function that adds a row and its thumbnail; what it adds is kept as a whole.
+
+        A batch of this number that is there already is replaced. Where the block raises, or the
+        process is killed, the gallery stays as it was.
+
+        Args:
+            number: from 0; rows of equal score are read in the order of their batches.
+        """
+        first = number * _BATCH_SPAN
+        places = ", ".join("?" * (len(_COLUMNS) + 2))
+        ids = iter(range(first, first + _BATCH_SPAN))
+
+        def add(row: Row, thumbnail: bytes | None) -> None:
+            with self._explained():
+                self._connection.execute(
+                    f"INSERT INTO rows VALUES ({places})", (next(ids), *_values(row), thumbnail)
+                )
+
+        with self._transaction():
+            self._delete(first, first + _BATCH_SPAN)
+            yield add
+            with self._explained():
+                self._connection.execute(
+                    "REPLACE INTO batches VALUES (?, ?)", (number, next(ids) - first)
+                )
+
+    def batches(self) -> dict[int, int]:
+        """How many rows each batch has, by its number."""
+        with self._explained():
+            return dict(self._connection.execute("SELECT number, rows FROM batches").fetchall())
+
+    def drop_from(self, number: int) -> None:
+        """Delete the batches from this number on."""
+        with self._transaction():
+            self._delete(number * _BATCH_SPAN, 1 << 62)
+            with self._explained():
+                self._connection.execute("DELETE FROM batches WHERE number >= ?", (number,))
+
+    def counts(self) -> Counts:
+        """How many rows there are of each kind."""
+        with self._explained():
+            return Counts(
+                self._number(f"SELECT count(*) FROM rows WHERE {_PICTURE}"),
+                self._number(f"SELECT count(frame) FROM rows WHERE {_PICTURE}"),
+                self._number(f"SELECT count(*) FROM rows WHERE {_VIDEO}"),
+                self._number(f"SELECT count(*) FROM rows WHERE {_FAILED}"),
+            )
+
+    def extent(self) -> tuple[float, float] | None:
+        """Lowest and highest score of a picture; None where there is none."""
+        with self._explained():
+            # One query for each: SQLite looks at one end of an index, but walks it for both.
+            low, high = (
+                self._connection.execute(
+                    f"SELECT {end}(score) FROM rows WHERE {_PICTURE}"
+                ).fetchone()[0]
+                for end in ("min", "max")
+            )
+        return None if low is None else (low, high)
+
+    def histogram(self, edges: Sequence[float]) -> list[int]:
+        """Number of pictures with ``edges[i] <= score < edges[i + 1]``, for each i."""
+        query = f"SELECT count(*) FROM rows WHERE {_PICTURE} AND score >= ? AND score < ?"
+        with self._explained():
+            return [self._number(query, bounds) for bounds in pairwise(edges)]
+
+    def pictures(self, *, lowest: bool, limit: int) -> Iterator[Entry]:
+        """Pictures and frames by score, from the lowest up or from the highest down.
+
+        Equal scores come in the order in which they were added, or its reverse: the lowest n and
+        the highest m are different rows as long as there are n + m.
+        """
+        way = "ASC" if lowest else "DESC"
+        return self._entries(
+            f"WHERE {_PICTURE} ORDER BY score {way}, frame {way}, id {way} LIMIT ?", limit
+        )
+
+    def videos(self, *, lowest: bool, limit: int) -> Iterator[Entry]:
+        """Videos by their pooled score, from the lowest up or from the highest down."""
+        way = "ASC" if lowest else "DESC"
+        return self._entries(f"WHERE {_VIDEO} ORDER BY score {way}, id {way} LIMIT ?", limit)
+
+    def failure_counts(self) -> dict[str, int]:
+        """Number of failures of each class of error, the most frequent first."""
+        query = (
+            f"SELECT error, count(*) FROM rows WHERE {_FAILED} GROUP BY error ORDER BY 2 DESC, 1"
+        )
+        with self._explained():
+            return dict(self._connection.execute(query).fetchall())
+
+    def failures(self, *, limit: int) -> Iterator[Entry]:
+        """Failures by class of error as `failure_counts` has them, at most ``limit`` of each."""
+        for error in self.failure_counts():
+            yield from self._entries(
+                f"WHERE {_FAILED} AND error = ? ORDER BY id LIMIT ?", error, limit
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _entries(self, condition: str, *values: object) -> Iterator[Entry]:
+        with self._explained():
+            for *columns, thumbnail in self._connection.execute(
+                f"SELECT {', '.join(_COLUMNS)}, thumbnail FROM rows {condition}", values
+            ):
+                yield Row(**dict(zip(_COLUMNS, columns, strict=True))), thumbnail
+
+    def _number(self, query: str, values: Sequence[object] = ()) -> int:
+        return int(self._connection.execute(query, values).fetchone()[0])
+
+    def _delete(self, first: int, end: int) -> None:
+        self._connection.execute("DELETE FROM rows WHERE id >= ? AND id < ?", (first, end))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:  # a full disk has rolled back by itself
+                    self._connection.execute("ROLLBACK")
+
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return explained(self.name)
+
+
+def _values(row: Row) -> list[object]:
+    """The row's columns as SQLite and JSON can both hold them: finite numbers, UTF-8 text."""
+    if row.score is None:
+        row = dataclasses.replace(row, error=row.error or "LifeIQAError")
+    elif not math.isfinite(row.score):
+        message = f"the model gave {row.score}"
+        row = dataclasses.replace(row, error="ValueError", message=message)
+    return [_storable(getattr(row, name)) for name in _COLUMNS]
+
+
+def _storable(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value

@@ -1,0 +1,120 @@
+"""What a run has scored so far, on disk: memory does not grow with it.
+
+One SQLite file, in the output folder or a temporary one. What belongs to a shard is written in one
+transaction, so that after a kill the ledger holds whole shards alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from lifeiqa.bulk.outputs.sqlite_errors import explained
+from lifeiqa.runtimes.base import Closing
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS pictures (
+    digest BLOB PRIMARY KEY, score REAL, std REAL, shard INTEGER
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pictures_by_shard ON pictures (shard);
+CREATE TABLE IF NOT EXISTS shards (
+    number INTEGER PRIMARY KEY, items INTEGER, names BLOB, rows INTEGER, failures INTEGER
+);
+"""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The score of a picture that was seen before, and its deviation over the crops."""
+
+    score: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard that is finished.
+
+    Attributes:
+        number: from 0.
+        items: number of inputs in it.
+        names: sha256 over their names, in order.
+        rows: number of its rows; a video has many.
+        failures: rows with an error.
+    """
+
+    number: int
+    items: int
+    names: bytes
+    rows: int
+    failures: int
+
+
+class Ledger(Closing):
+    """Scores by the digest of the picture, and the shards that are finished.
+
+    Args:
+        path: the file; None for a temporary one.
+
+    Raises:
+        OutputError: by every method: the file cannot be written or is damaged.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._name = str(path or "the temporary ledger (SQLITE_TMPDIR names its folder)")
+        self._shard = 0
+        with self._explained():
+            self._database = sqlite3.connect(path or "", isolation_level=None)
+            self._database.executescript(_TABLES)
+        self._begin()
+
+    def known(self, digest: bytes) -> Known | None:
+        """The score of a picture, if it was seen before."""
+        query = "SELECT score, std FROM pictures WHERE digest = ?"
+        with self._explained():
+            found = self._database.execute(query, [digest]).fetchone()
+        # SQLite has no number that is none: it keeps NULL in its place.
+        return Known(*(math.nan if value is None else value for value in found)) if found else None
+
+    def remember(self, digest: bytes, known: Known) -> None:
+        """Note a score, for good once the present shard is finished."""
+        values = [digest, known.score, known.std, self._shard]
+        with self._explained():
+            self._database.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?, ?, ?)", values)
+
+    def finish(self, shard: Shard) -> None:
+        """Note that a shard is finished, with all that was remembered since the one before."""
+        with self._explained():
+            self._database.execute("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", astuple(shard))
+            self._database.execute("COMMIT")
+        self._shard = shard.number + 1
+        self._begin()
+
+    def shards(self) -> list[Shard]:
+        """The finished shards, in order."""
+        query = "SELECT number, items, names, rows, failures FROM shards ORDER BY number"
+        with self._explained():
+            return [Shard(*values) for values in self._database.execute(query)]
+
+    def forget_from(self, number: int) -> None:
+        """Forget a shard and all after it: they are made again, from this one on."""
+        with self._explained():
+            self._database.execute("DELETE FROM pictures WHERE shard >= ?", [number])
+            self._database.execute("DELETE FROM shards WHERE number >= ?", [number])
+            self._database.execute("COMMIT")
+        self._shard = number
+        self._begin()
+
+    def close(self) -> None:
+        """Close the file; what belongs to no finished shard is forgotten."""
+        self._database.close()
+
+    def _begin(self) -> None:
+        with self._explained():
+            self._database.execute("BEGIN")
+
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return explained(self._name)

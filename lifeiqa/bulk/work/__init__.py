@@ -1,0 +1,1 @@
+"""Decoding in processes, scoring in batches."""

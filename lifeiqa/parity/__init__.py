@@ -1,0 +1,1 @@
+"""What one form of a model costs against another."""

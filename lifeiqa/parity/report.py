@@ -1,0 +1,223 @@
+"""What a step cost: two observations of the same crops, compared by score, rank and experts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lifeiqa.errors import ConfigError
+from lifeiqa.metrics import srocc
+from lifeiqa.parity.observe import Observation, chosen_experts, margins_and_resolution
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The most that a link may cost.
+
+    Attributes:
+        drift: largest |difference| of two scores of a crop, as a share of the label range.
+        srocc: smallest rank correlation between the two.
+        changed: largest share of the tokens that may change expert although the router had a
+            clear preference.
+    """
+
+    drift: float
+    srocc: float = 0.9995
+    changed: float = 0.0
+
+
+TOLERANCES: dict[str, Tolerance] = {
+    "dense": Tolerance(1e-6),
+    "fp32": Tolerance(1e-5),
+    "fp16": Tolerance(2e-3),
+    "int8": Tolerance(6e-2, srocc=0.995, changed=0.02),
+    "engine": Tolerance(5e-3),
+}
+"""By what a link changes: routing sparse to dense, the runtime in float32, the arithmetic, and
+the compiler with its own kernels.
+
+INT8 moves the router's input too. Two INT8 forms of the bundled model drifted by 2.2e-2 and 2.8e-2
+on the default crops, and 0 and 1 of 432 tokens changed expert: the bounds leave twice that."""
+
+
+def tolerances_with(changes: Iterable[str]) -> dict[str, Tolerance]:
+    """`TOLERANCES` with some changed: ``LINK=DRIFT``, or ``srocc=LOWEST`` for every link.
+
+    Raises:
+        ConfigError: a change names no link or holds no number.
+    """
+    result = dict(TOLERANCES)
+    for change in changes:
+        name, _, text = change.partition("=")
+        try:
+            value = float(text)
+            if name == "srocc":
+                result = {k: dataclasses.replace(t, srocc=value) for k, t in result.items()}
+            else:
+                result[name] = dataclasses.replace(result[name], drift=value)
+        except (KeyError, ValueError):
+            raise ConfigError(
+                f"tolerance {change!r}: write LINK=DRIFT with LINK one of "
+                f"{', '.join(TOLERANCES)}, or srocc=LOWEST"
+            ) from None
+    return result
+
+
+@dataclass(frozen=True)
+class Link:
+    """The cost of one step, from a parent's scores to its child's.
+
+    Drifts are shares of the label range.
+
+    Attributes:
+        name: parent and child.
+        runtime: the arithmetic of the child.
+        n: number of crops.
+        max_drift: largest |difference|.
+        p99_drift: its 99th percentile.
+        mean_drift: its mean.
+        srocc: rank correlation between the two.
+        tokens: query tokens compared; None where a router cannot be seen.
+        changed: tokens whose set of experts changed although the router had a clear preference.
+        near_ties: tokens whose set changed where the parent's margin was below the resolution
+            of the router's input in the child's arithmetic.
+        smallest_margin: smallest gap, in the parent, between the logits of the last expert that
+            was chosen and the first that was not; None where every expert is chosen.
+        tolerance: what the link may cost.
+    """
+
+    name: str
+    runtime: str
+    n: int
+    max_drift: float
+    p99_drift: float
+    mean_drift: float
+    srocc: float
+    tokens: int | None
+    changed: int | None
+    near_ties: int | None
+    smallest_margin: float | None
+    tolerance: Tolerance
+
+    @property
+    def failures(self) -> list[str]:
+        """Each way in which the link exceeds its tolerance, in words; empty when it holds."""
+        found = []
+        if not self.max_drift <= self.tolerance.drift:  # a NaN is a failure too
+            found.append(
+                f"{self.name}: drift {self.max_drift:.2e} of the label range exceeds "
+                f"{self.tolerance.drift:.2e}"
+            )
+        if not self.srocc >= self.tolerance.srocc:
+            found.append(f"{self.name}: SROCC {self.srocc:.6f} is below {self.tolerance.srocc}")
+        if self.changed and self.tokens and self.changed > self.tolerance.changed * self.tokens:
+            found.append(
+                f"{self.name}: {self.changed} of {self.tokens} tokens changed expert where the "
+                f"router had a clear preference"
+            )
+        return found
+
+
+def link(name: str, parent: Observation, child: Observation, tolerance: Tolerance) -> Link:
+    """Compare two observations of the same crops.
+
+    Raises:
+        ConfigError: they differ in the number of crops or in the label range.
+    """
+    if parent.scores.shape != child.scores.shape or parent.span != child.span:
+        raise ConfigError(
+            f"{name}: {len(parent.scores)} scores over a range of {parent.span} cannot be "
+            f"compared with {len(child.scores)} over {child.span}: not two forms of one model"
+        )
+    drift = np.abs(child.scores.astype(np.float64) - parent.scores) / parent.span
+    changed = near_ties = tokens = margin = None
+    if parent.trace is not None and child.trace is not None:
+        ours, theirs = (chosen_experts(o.trace.logits, o.top_k) for o in (parent, child) if o.trace)
+        flipped = (ours != theirs).any(-1)
+        margins, resolution = margins_and_resolution(parent.trace, parent.top_k, child.precision)
+        near = flipped & (margins < resolution)
+        tokens, near_ties = flipped.size, int(near.sum())
+        changed = int(flipped.sum()) - near_ties
+        margin = float(margins.min()) if np.isfinite(margins).all() else None
+    return Link(
+        name,
+        child.runtime,
+        len(drift),
+        float(drift.max()),
+        float(np.percentile(drift, 99)),
+        float(drift.mean()),
+        srocc(parent.scores, child.scores) if len(drift) > 1 else math.nan,
+        tokens,
+        changed,
+        near_ties,
+        margin,
+        tolerance,
+    )
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The links of a chain of artifacts; true when every one is within its tolerance.
+
+    Attributes:
+        subject: what was compared on what.
+        links: in the order of the chain.
+    """
+
+    subject: str
+    links: tuple[Link, ...]
+
+    def __bool__(self) -> bool:
+        return not self.failures
+
+    @property
+    def failures(self) -> list[str]:
+        """The failures of every link."""
+        return [failure for link in self.links for failure in link.failures]
+
+    def to_dicts(self) -> tuple[dict[str, Any], ...]:
+        """One plain record a link, for a manifest; NaN becomes None, as JSON has none."""
+        records = [dataclasses.asdict(link) for link in self.links]
+        for record in records:
+            for key, value in record.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    record[key] = None
+        return tuple(records)
+
+    def __str__(self) -> str:
+        rows = [_HEADER, *(_row(link) for link in self.links)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        lines.insert(0, f"{self.subject}; drift as a share of the label range")
+        return "\n".join(lines + [f"FAILED  {failure}" for failure in self.failures])
+
+
+_HEADER = (
+    *("link", "n", "max", "p99", "mean"),
+    *("SROCC", "experts changed", "margin", "", "arithmetic"),
+)
+
+
+def _row(link: Link) -> tuple[str, ...]:
+    changed = "not visible"
+    if link.tokens is not None:
+        changed = f"{link.changed} of {link.tokens}"
+        if link.near_ties:
+            changed += f" (+{link.near_ties} near-ties)"
+    return (
+        link.name,
+        str(link.n),
+        f"{link.max_drift:.1e}",
+        f"{link.p99_drift:.1e}",
+        f"{link.mean_drift:.1e}",
+        f"{link.srocc:.6f}",
+        changed,
+        "-" if link.smallest_margin is None else f"{link.smallest_margin:.1e}",
+        "FAILED" if link.failures else "ok",
+        link.runtime,
+    )

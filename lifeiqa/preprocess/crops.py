@@ -1,0 +1,191 @@
+"""From a decoded picture to the square uint8 crops that the network takes; deterministic.
+
+The specification, for whoever repeats it in another language, as engines/cpp does:
+
+1. A picture whose shorter side exceeds ``short_side`` is reduced to it; one whose shorter side is
+   below the crop is enlarged to the crop. The other side follows as ``floor(v + 0.5)`` of its
+   exact value and is never below the crop.
+2. Resizing is two passes of one axis each, the horizontal first, each rounding to 8 bits. Pillow
+   does them in an order that depends on its version when it is asked for both at once. In each
+   pass the kernel (triangle, or cubic with a = -0.5) is stretched by ``max(1, input / output)``,
+   its weights are normalised and rounded half away from zero to 22 fractional bits.
+3. The plan places windows by integer arithmetic, and a window is copied.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from lifeiqa.config import Preprocessing, Resample
+from lifeiqa.errors import ConfigError, ImageError
+from lifeiqa.preprocess.decode import MAX_PIXELS
+from lifeiqa.preprocess.raster import Pixels, Raster, rows_of, strips
+
+R = TypeVar("R", bound=Raster)
+
+_KERNELS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_MAX_CROPS = 1024
+
+
+@dataclass(frozen=True)
+class CropPlan:
+    """Where crops are taken: ``center``, ``five``, ``grid:N`` or ``random:N:SEED``.
+
+    - ``center``: one window in the middle.
+    - ``five``: the middle, then the four corners, row by row.
+    - ``grid:N``: N x N windows, evenly spaced from edge to edge, row by row; grid:1 is the middle.
+    - ``random:N:SEED``: N windows drawn by SplitMix64 from SEED, the top before the left.
+    """
+
+    kind: Literal["center", "five", "grid", "random"]
+    number: int = 1
+    seed: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> CropPlan:
+        """Read a plan as it is written above.
+
+        Raises:
+            ConfigError: the text is no plan, or it asks for no crop or for more than 1,024.
+        """
+        kind, *numbers = text.split(":")
+        values = [int(n) if re.fullmatch("[0-9]{1,20}", n) else -1 for n in numbers]
+        plan = None
+        if kind in ("center", "five") and not values:
+            plan = cls(kind)  # type: ignore[arg-type]  # narrowed by the line above
+        elif kind == "grid" and len(values) == 1:
+            plan = cls("grid", values[0])
+        elif kind == "random" and len(values) == 2 and 0 <= values[1] < 2**64:
+            plan = cls("random", *values)
+        if plan is None or not 1 <= plan.count <= _MAX_CROPS or plan.number < 1:
+            raise ConfigError(
+                f"crop plan {text!r}: write center, five, grid:N or random:N:SEED, "
+                f"for 1 to {_MAX_CROPS} crops"
+            )
+        return plan
+
+    @property
+    def count(self) -> int:
+        """Number of crops."""
+        return {"center": 1, "five": 5, "grid": self.number**2, "random": self.number}[self.kind]
+
+    def windows(self, height: int, width: int, size: int) -> list[tuple[int, int]]:
+        """``(top, left)`` of each crop of side ``size`` in a picture at least that large."""
+        rows, columns = height - size, width - size
+        if self.kind == "random":
+            generator = _SplitMix64(self.seed)
+            return [
+                (generator.below(rows + 1), generator.below(columns + 1))
+                for _ in range(self.number)
+            ]
+        middle = (rows // 2, columns // 2)
+        if self.kind == "grid" and self.number > 1:
+            steps = range(self.number)
+            last = self.number - 1
+            return [(rows * y // last, columns * x // last) for y in steps for x in steps]
+        if self.kind == "five":
+            return [middle, (0, 0), (0, columns), (rows, 0), (rows, columns)]
+        return [middle]
+
+
+class _SplitMix64:
+    """Steele, Lea and Flood (2014): a generator of ten lines, the same in every language."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = seed % 2**64
+
+    def below(self, bound: int) -> int:
+        self.state = (self.state + 0x9E3779B97F4A7C15) % 2**64
+        mixed = self.state
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) % 2**64
+        return (mixed ^ (mixed >> 31)) % bound
+
+
+def crops_from_pixels(pixels: Pixels, preprocessing: Preprocessing, size: int) -> Pixels:
+    """Cut a picture into crops as its model wants them.
+
+    Args:
+        pixels: RGB uint8 ``(H, W, 3)``.
+        preprocessing: working scale, kernel and crop plan.
+        size: side S of a crop in pixels.
+
+    Returns:
+        uint8 ``(N, S, S, 3)``, N as the plan says.
+
+    Raises:
+        ImageError: the picture is so thin that enlarging its short side to S gives more pixels
+            than a picture may have.
+        ConfigError: the crop plan cannot be read, or the working scale is below the crop.
+    """
+    plan = CropPlan.parse(preprocessing.crops)
+    picture = at_working_scale(pixels, preprocessing, size)
+    height, width = picture.shape[:2]
+    return crops_at(plan.windows(height, width, size), picture, size)
+
+
+def at_working_scale(picture: R, preprocessing: Preprocessing, size: int) -> R | Pixels:
+    """The picture ``(H', W', 3)`` that crops of side ``size`` are cut from, steps 1 and 2 above."""
+    height, width = picture.shape[:2]
+    height, width = working_size(height, width, preprocessing.short_side, size)
+    return resize(picture, height, width, preprocessing.resample)
+
+
+def crops_at(windows: Sequence[tuple[int, int]], picture: Raster, size: int) -> Pixels:
+    """Copy the windows, ``(top, left)`` each, to ``(N, S, S, 3)``, step 3 above."""
+    return np.stack([picture[top : top + size][:, left : left + size] for top, left in windows])
+
+
+def working_size(height: int, width: int, short_side: int | None, size: int) -> tuple[int, int]:
+    """``(height, width)`` at which crops of side ``size`` are taken, step 1 above."""
+    if short_side is not None and short_side < size:
+        raise ConfigError(f"short_side {short_side} is below the crop of {size} pixels")
+    short = min(height, width)
+    target = short
+    if short < size:
+        target = size
+    elif short_side is not None and short > short_side:
+        target = short_side
+    if target == short:
+        return height, width
+    sides = [max(size, (2 * side * target + short) // (2 * short)) for side in (height, width)]
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise ImageError(
+            f"a picture of {width}x{height} is too thin: with its short side at {target} it would "
+            f"be {sides[1]}x{sides[0]}. Cut it before scoring"
+        )
+    return sides[0], sides[1]
+
+
+def resize(picture: R, height: int, width: int, resample: Resample) -> R | Pixels:
+    """Resize RGB uint8 by two one-axis passes, step 2 above; one of that size is returned."""
+    old_height, old_width = picture.shape[:2]
+    if (height, width) == (old_height, old_width):
+        return picture
+    kernel = _KERNELS[resample]
+    # Rows are independent of each other in the first pass and columns in the second, so that
+    # strips give the same bytes as the whole, in little memory.
+    narrow = Image.new("RGB", (width, old_height))
+    for rows in strips(old_height, max(old_width, width)):
+        strip = rows_of(picture, rows)
+        narrow.paste(strip.resize((width, strip.height), kernel), (0, rows.start))
+    resized = np.empty((height, width, 3), np.uint8)
+    for columns in strips(width, max(old_height, height)):
+        strip = narrow.crop((columns.start, 0, columns.stop, old_height))
+        resized[:, columns] = np.asarray(strip.resize((strip.width, height), kernel))
+    return resized
+
+
+def with_plan(preprocessing: Preprocessing, crops: str | None) -> Preprocessing:
+    """The same preprocessing under another crop plan; None keeps the model's own."""
+    CropPlan.parse(preprocessing.crops if crops is None else crops)
+    if crops is None:
+        return preprocessing
+    return dataclasses.replace(preprocessing, crops=crops)

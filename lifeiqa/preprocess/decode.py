@@ -1,0 +1,268 @@
+"""From a file, bytes, a Pillow image or an array to RGB uint8, by one policy.
+
+- JPEG, PNG, WebP, BMP, TIFF, GIF, PPM and, where Pillow has it, AVIF. No other decoder of Pillow
+  is ever tried. JPEG 2000 is left out: its decoder gives a truncated file's missing tiles as black.
+- The EXIF orientation is applied; an orientation that cannot be read counts as upright.
+- 16-bit samples keep their high byte (``v >> 8``), for grey as for colour pictures; 12-bit samples
+  of a grey TIFF their highest 8 bits (``v >> 4``). Grey TIFFs that Pillow reads wrongly are errors:
+  8 signed bits, and 16 bits of which 0 is white.
+- Transparency is composited on white: ``(c a + 255 (255 - a) + 127) // 255`` for each sample.
+- CMYK, YCbCr, LAB and palettes are converted by Pillow; colour profiles are not applied, as they
+  were not in training.
+- Of an animation or a file of several pages, the first picture counts.
+- The size is read from the header, before any pixel: larger than the limit is an error.
+- A file whose pixels end early, or that its decoder finds damaged, is an error, never a score. So
+  is a PNG of which a checksum is wrong, up to its last pixel; Pillow does not look at those.
+- A JPEG of more than 100 scans is an error: a small file could take hours.
+- A path must be that of a regular file; a pipe or a device is an error at once.
+- Nothing is written to standard output or standard error, not by the C libraries either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import io
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+    _imaging,
+)
+
+from lifeiqa.errors import ImageError
+from lifeiqa.preprocess.integrity import is_animated_late, require_few_scans, require_sums
+from lifeiqa.preprocess.raster import Picture, Raster, quietly
+from lifeiqa.preprocess.raster import Pixels as Pixels  # part of what this module offers
+
+ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
+"""A path, the bytes of a file, a Pillow image, or an array ``(H, W, 3)`` of uint8."""
+
+# Importing a plugin registers its format, unless Pillow was built without its library.
+_PLUGINS = (
+    AvifImagePlugin.AvifImageFile,
+    BmpImagePlugin.BmpImageFile,
+    GifImagePlugin.GifImageFile,
+    JpegImagePlugin.JpegImageFile,
+    PngImagePlugin.PngImageFile,
+    PpmImagePlugin.PpmImageFile,
+    TiffImagePlugin.TiffImageFile,
+    WebPImagePlugin.WebPImageFile,
+)
+FORMATS = tuple(plugin.format for plugin in _PLUGINS if plugin.format in Image.OPEN)
+"""Pillow's names of the formats that are read."""
+# fmt: off
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
+})
+# fmt: on
+"""File name endings that a search of a folder takes for pictures."""
+MAX_PIXELS = 128_000_000
+"""Largest picture decoded unless the caller says otherwise: 128 megapixels, 384 MB as RGB."""
+
+_ORIENTATION_TAG = 0x0112
+_GREY_TAGS = (0x0102, 0x0106, 0x0153)  # BitsPerSample, PhotometricInterpretation, SampleFormat
+_WHITE_IS_ZERO, _SIGNED = 0, (2,)
+
+# Pillow logs what it does not understand in a file; only a program that asks for that sees it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode a picture by the policy above.
+
+    Args:
+        source: a path, the bytes of a file, a Pillow image or a uint8 array ``(H, W, 3)``.
+        max_pixels: largest width times height accepted. Pillow itself stops at 178,956,970.
+
+    Returns:
+        A contiguous uint8 array ``(H, W, 3)``; an array that already is one is returned as it is.
+
+    Raises:
+        ImageError: it is not a picture, is damaged or too large; names the file and the cause.
+    """
+    picture = load(source, max_pixels=max_pixels)
+    return picture.pixels() if isinstance(picture, Picture) else picture
+
+
+def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Raster:
+    """`decode`, but RGB rows are made as they are asked for, unless an array is given.
+
+    So a large picture takes what Pillow takes to decode and keep it, and little more.
+    """
+    if isinstance(source, np.ndarray):
+        return _checked_array(source)
+    name = describe(source)
+    with _explained(name), _opened(source) as image:
+        _require_size(image, max_pixels)
+        if ImageFile.LOAD_TRUNCATED_IMAGES:
+            raise ImageError(
+                "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a damaged file "
+                "would get a score; leave it False"
+            )
+        if image is not source:
+            _require_whole(image)
+        bits = _bits(image)
+        _load(image)
+        picture = Picture(image, _orientation(image), bits)
+        picture[:1]  # what Pillow cannot convert to RGB is found here
+        return picture
+
+
+def size_in_header(
+    source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
+) -> tuple[int, int]:
+    """Width and height of a picture as it is stored, from its header; no pixel is decoded.
+
+    Raises:
+        ImageError: it is not a picture or is too large, as `decode` would find. Damage behind
+            the header is for `decode` to find.
+    """
+    name = describe(source)
+    with _explained(name), _opened(source) as image:
+        _require_size(image, max_pixels)
+        return image.size
+
+
+def describe(source: ImageSource) -> str:
+    """What an error message calls the picture."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if isinstance(source, bytes):
+        return f"<{len(source)} bytes>"
+    return f"<{type(source).__name__}>"
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes an `ImageError` that names the picture and the cause."""
+    try:
+        yield
+    except Exception as error:  # Pillow's decoders raise almost anything on a hostile file
+        cause = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            cause = f"not a picture in a format that is read ({', '.join(FORMATS)})"
+        elif isinstance(error, OSError) and error.strerror:
+            cause = error.strerror
+        elif isinstance(error, MemoryError):
+            cause = "decoding it takes more memory than there is"
+        raise ImageError(f"{name}: {cause}") from error
+
+
+def _require_size(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            f"{image.width}x{image.height} has more than {max_pixels:,} pixels; "
+            f"reduce the picture or raise max_pixels"
+        )
+
+
+@contextlib.contextmanager
+def _opened(
+    source: str | os.PathLike[str] | bytes | Image.Image,
+) -> Iterator[Image.Image]:
+    if isinstance(source, Image.Image):
+        yield source  # whoever opened it closes it
+        return
+    with _stream(source) as stream:
+        with quietly():
+            image = Image.open(stream, formats=FORMATS)
+        with image:
+            yield image
+
+
+def _stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    path = Path(source)
+    if not _may_be_read(path.stat().st_mode):
+        raise ImageError("a pipe, a socket or a device; save the picture in a file")
+    # Given a path, Pillow would map some files into memory, by other rules than it reads bytes by.
+    return path.open("rb")
+
+
+def _may_be_read(mode: int) -> bool:
+    # A pipe may wait for ever and a device may never end; to open a folder fails by itself.
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _require_whole(image: Image.Image) -> None:
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        require_sums(cast(IO[bytes], image.fp))
+    elif isinstance(image, JpegImagePlugin.JpegImageFile):
+        require_few_scans(cast(IO[bytes], image.fp))
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits of a sample of a grey picture that is deeper than 8."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 16
+    with quietly():  # tags are parsed when they are asked for
+        bits, photometric, form = map(image.tag_v2.get, _GREY_TAGS)
+    if image.mode == "L" and form == _SIGNED:
+        raise ImageError("signed samples of 8 bits, which Pillow takes for unsigned; convert them")
+    if image.mode == "I" and bits == (32,):
+        raise ImageError("samples of 32 bits; grey pictures of 8 or 16 bits are read")
+    if image.mode.startswith("I") and photometric == _WHITE_IS_ZERO:
+        raise ImageError("16-bit grey whose 0 is white, which Pillow does not invert; invert it")
+    return 12 if bits == (12,) else 16
+
+
+def _load(image: Image.Image) -> None:
+    if image.format == "TIFF":
+        _hush_libtiff()
+        with quietly():  # it checks the size and reads the tags once more
+            image.load()
+    elif isinstance(image, PngImagePlugin.PngImageFile) and _is_animated_late(image):
+        with quietly():
+            image.load()
+    else:  # without the lock: most decoders let other threads run meanwhile
+        image.load()
+
+
+def _is_animated_late(image: PngImagePlugin.PngImageFile) -> bool:
+    # A caller's image may be loaded already, and its file closed.
+    return image.fp is not None and is_animated_late(image.fp)
+
+
+@functools.cache
+def _hush_libtiff() -> None:
+    """Keep libtiff from writing to standard error; Pillow raises what it finds wrong anyway."""
+    # Where Pillow's module holds libtiff within itself, the function may be out of reach.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
+def _orientation(image: Image.Image) -> object:
+    try:
+        with quietly():
+            return image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # a damaged EXIF block says nothing about the pixels
+        return None
+
+
+def _checked_array(array: npt.NDArray[Any]) -> Pixels:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ImageError(
+            f"array of {array.dtype} {array.shape}: RGB uint8 of shape (H, W, 3) is expected"
+        )
+    return np.ascontiguousarray(array)

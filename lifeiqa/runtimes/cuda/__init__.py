@@ -1,0 +1,1 @@
+"""The CUDA driver and runtime: devices, memory, streams, graphs, arrays of other libraries."""

@@ -1,0 +1,146 @@
+"""The execution provider of ONNX Runtime that was asked for runs, or it is an error.
+
+ONNX Runtime prefers running to obeying. A provider whose libraries do not load is left out, with a
+line in the log at most; a session that a provider refuses is opened again on the CPU by the Python
+package, and so is one that fails in a run; and a CPU provider is always added behind the ones that
+were named, for the nodes that they do not take. The first three are refused here. The last is left
+to the CUDA graph: ONNX Runtime refuses a session that would record one where a tensor goes to the
+CPU and back, and allows what only computes shapes. ``session.disable_cpu_ep_fallback`` would refuse
+both. So a trace, which records none, may have nodes on the CPU; a score cannot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lifeiqa.errors import ConfigError, DeviceError, MissingDependencyError, require
+from lifeiqa.runtimes.cuda.driver import cuda_device
+
+_NAMES = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+_LIBRARIES = ("onnxruntime_providers_shared", "onnxruntime_providers_cuda")
+
+
+def cuda_is_here() -> bool:
+    """Whether the driver has a device, and the package CUDA; without the first it is not loaded."""
+    try:
+        cuda_device()
+        ort: Any = require("onnxruntime", extra="gpu", purpose="CUDA")
+    except (DeviceError, MissingDependencyError):
+        return False
+    return _NAMES["cuda"] in ort.get_available_providers()
+
+
+def chosen_provider(ort: Any, asked: str | None) -> str:
+    """``"cuda"`` or ``"cpu"``: what was asked for; else CUDA where package and driver have it.
+
+    Args:
+        ort: the module ``onnxruntime``. The libraries of CUDA are loaded for it where it is chosen.
+        asked: ``"cuda"``, ``"cpu"`` or None.
+
+    Raises:
+        ConfigError: the package does not have the provider.
+        DeviceError: CUDA was asked for, and there is no driver or no device.
+    """
+    available = ort.get_available_providers()
+    if asked is not None and _NAMES[asked] not in available:
+        raise ConfigError(
+            f"provider is {asked!r}, and this onnxruntime has {', '.join(available)}. "
+            f"For CUDA: pip install 'lifeiqa[gpu]'"
+        )
+    if asked == "cpu" or _NAMES["cuda"] not in available:
+        return "cpu"
+    try:
+        cuda_device()
+    except DeviceError as error:
+        if asked is None:
+            return "cpu"
+        raise DeviceError(f"provider is 'cuda': {error}. Or pass provider cpu") from None
+    _preload(ort)
+    return "cuda"
+
+
+def session_on(ort: Any, model: str | bytes, options: Any, provider: str, *, graphs: bool) -> Any:
+    """Open an ``onnxruntime.InferenceSession`` on one provider, without any way back to the CPU.
+
+    Args:
+        ort: the module ``onnxruntime``.
+        model: a path, or the bytes of a model.
+        options: ``onnxruntime.SessionOptions``.
+        provider: ``"cuda"`` or ``"cpu"``.
+        graphs: with CUDA, record CUDA graphs; every run must then go through bound buffers.
+
+    Raises:
+        ConfigError: CUDA cannot run a model that the CPU can, or another provider took it.
+        Exception: ONNX Runtime's own, for a model that cannot be loaded.
+    """
+    try:
+        session = _opened(ort, model, options, _arguments(provider, graphs))
+    except Exception as error:  # onnxruntime raises classes of a private module
+        if provider == "cpu" or not _runs_on_cpu(ort, model, options):
+            raise
+        raise ConfigError(
+            f"ONNX Runtime {ort.__version__} cannot run it with CUDA: {error}. "
+            f"Pass provider cpu, or see whether nvidia-smi works"
+        ) from error
+    session.disable_fallback()  # the same for a run, in releases that ignore enable_fallback
+    running = session.get_providers()[0]
+    if running != _NAMES[provider]:
+        raise ConfigError(
+            f"{_NAMES[provider]} was to run it, and ONNX Runtime {ort.__version__} took "
+            f"{running}: {_reason(ort)}. "
+            f"Install CUDA {getattr(ort, 'cuda_version', '')} and cuDNN, as pip install "
+            f"'lifeiqa[gpu]' does, or pass provider cpu"
+        )
+    return session
+
+
+def _arguments(provider: str, graphs: bool) -> list[Any]:
+    if provider == "cpu":
+        return [_NAMES["cpu"]]
+    settings = {  # no device_id, which is 0: named, 1.31 looks for it in a plug-in first and warns
+        "enable_cuda_graph": "1" if graphs else "0",
+        "use_tf32": "0",  # on by default: float32 products would keep 10 bits of each factor
+    }
+    return [(_NAMES["cuda"], settings)]
+
+
+def _opened(ort: Any, model: str | bytes, options: Any, providers: list[Any]) -> Any:
+    return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+
+
+def _runs_on_cpu(ort: Any, model: str | bytes, options: Any) -> bool:
+    with contextlib.suppress(Exception):
+        _opened(ort, model, options, _arguments("cpu", graphs=False))
+        return True
+    return False
+
+
+def _preload(ort: Any) -> None:
+    """Load the libraries of CUDA from the packages of PyTorch or NVIDIA, where they are such.
+
+    What cannot be loaded is printed, and found again from the path or not: the session tells.
+    """
+    preload = getattr(ort, "preload_dlls", None)  # from 1.21 on
+    if preload is None:
+        return
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        preload()
+
+
+def _reason(ort: Any) -> str:
+    """Why the CUDA provider was left out; ONNX Runtime writes it to standard error alone."""
+    folder = Path(ort.__file__).parent / "capi"
+    pattern = "{}.dll" if os.name == "nt" else "lib{}.so"
+    try:
+        for library in _LIBRARIES:
+            ctypes.CDLL(str(folder / pattern.format(library)), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        return str(error)
+    return "its log on standard error may say why"

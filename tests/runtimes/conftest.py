@@ -1,0 +1,3 @@
+from helpers.fake_machine import machine
+
+__all__ = ["machine"]

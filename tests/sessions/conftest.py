@@ -1,3 +1,0 @@
-from fake_machine import machine
-
-__all__ = ["machine"]
