@@ -69,7 +69,7 @@ card: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.card $(DATA)
 
 # Measures speed on this machine, which should have nothing else to do, and states it in the README.
-# CALIBRATION may name a folder of pictures like those to be scored.
+# CALIBRATION may name a folder of images like those to be scored.
 CALIBRATION ?= exported/photographs
 bench: cpp
 	$(BIN)/python -m lifeiqa_benchmarks.distorted exported/photographs
@@ -89,7 +89,7 @@ bench: cpp
 	$(BIN)/python -m lifeiqa_benchmarks.readme README.md $(RESULTS)/bench_lite0/report.json \
 		$(RESULTS)/bench_lite0_int8/report.json $(RESULTS)/bench_swin_base/report.json
 
-# Scores the pictures of FOLDER/images, whole and killed, and states what it took.
+# Scores the images of FOLDER/images, whole and killed, and states what it took.
 bench-bulk: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.bulk $(DATA)/images $(RESULTS)/bulk.json
 

@@ -1,13 +1,13 @@
-"""Score pictures on a Ray cluster: a Parquet table with their paths, or a folder of them.
+"""Score images on a Ray cluster: a Parquet table with their paths, or a folder of them.
 
     pip install 'lifeiqa[cpu,ray]'
-    python ray_score.py pictures.parquet scores  # with a column "path"
-    python ray_score.py pictures scores --model model.fp32.onnx
+    python ray_score.py images.parquet scores  # with a column "path"
+    python ray_score.py images scores --model model.fp32.onnx
 
-Writes Parquet files to the folder ``scores``, with a row for every picture. It must not be there
+Writes Parquet files to the folder ``scores``, with a row for every image. It must not be there
 yet: Ray would add to what an earlier run has left, and rows would be there twice. Paths of a table
 must be readable from every machine; of a folder, Ray reads the files and carries their bytes, so
-that it may be a bucket: s3://bucket/pictures. Ray passes over names that begin with "_" or ".".
+that it may be a bucket: s3://bucket/images. Ray passes over names that begin with "_" or ".".
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ def main(source: str, target: str, model: str | None, actors: int) -> None:
         sys.exit(f"{actors} actors on {cpus:g} CPUs leave none to read and write: take fewer")
     table = source.endswith(".parquet")
     if table:
-        # Ray hands out whole blocks, and one of paths alone could hold a million pictures.
-        pictures = ray.data.read_parquet(source).repartition(target_num_rows_per_block=1024)
+        # Ray hands out whole blocks, and one of paths alone could hold a million images.
+        images = ray.data.read_parquet(source).repartition(target_num_rows_per_block=1024)
     else:
-        pictures = ray.data.read_binary_files(
+        images = ray.data.read_binary_files(
             source, include_paths=True, file_extensions=sorted(SUFFIXES)
         )
-    scored = pictures.map_batches(
+    scored = images.map_batches(
         ScoreBatch,
         fn_constructor_kwargs={
             "column": "path" if table else "bytes",
             "model": model,
-            "drop": not table,  # the scores need not carry the pictures along
+            "drop": not table,  # the scores need not carry the images along
         },
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),

@@ -1,4 +1,4 @@
-"""Blind image quality with Life-IQA: a picture in, a score out.
+"""Blind image quality with Life-IQA: an image in, a score out.
 
 ::
 

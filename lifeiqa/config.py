@@ -168,13 +168,13 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How a decoded picture becomes what the network takes.
+    """How a decoded image becomes what the network takes.
 
     Attributes:
         mean: per-channel mean of the RGB input, in units of 0..1.
         std: per-channel standard deviation, in units of 0..1.
-        short_side: the working scale: a picture whose shorter side exceeds it is reduced to it,
-            in pixels. None keeps every picture at its own size.
+        short_side: the working scale: an image whose shorter side exceeds it is reduced to it,
+            in pixels. None keeps every image at its own size.
         crops: the crop plan, see `lifeiqa.preprocess.crops.CropPlan`.
         resample: kernel of the two one-axis resizing passes.
     """
@@ -217,7 +217,7 @@ class Labels:
         dataset: the data set whose human scores were learned.
         low: smallest value of its scale.
         high: largest value of its scale.
-        direction: ``"higher"`` when a higher score is a better picture, as for MOS.
+        direction: ``"higher"`` when a higher score is a better image, as for MOS.
         normalised: whether the network itself gives 0..1 of the range, to be stretched to
             ``low..high``; otherwise it gives units of the range as they are.
     """

@@ -4,11 +4,11 @@
 
     LifeIQAError
     ├── ConfigError              a setting that cannot work (also a ValueError)
-    ├── ImageError               a picture that cannot be decoded or cropped
+    ├── ImageError               an image that cannot be decoded or cropped
     ├── ArtifactError            a model file that is missing, damaged or not what its manifest says
     │   ├── CheckpointError      a training checkpoint that cannot be read or converted
     │   └── EngineMismatchError  an engine built for another TensorRT or another chip than is here
-    ├── DatasetError             a table, folder or archive of pictures that cannot be used
+    ├── DatasetError             a table, folder or archive of images that cannot be used
     ├── TrainingError            a training run that cannot go on
     ├── ExportError              a network that could not be written as a graph
     │   ├── EngineBuildError     a graph that TensorRT cannot parse or compile
@@ -37,7 +37,7 @@ class ConfigError(LifeIQAError, ValueError):
 
 
 class ImageError(LifeIQAError):
-    """A picture that cannot be decoded or cropped; the message names it and the cause."""
+    """An image that cannot be decoded or cropped; the message names it and the cause."""
 
 
 class ArtifactError(LifeIQAError):
@@ -53,7 +53,7 @@ class EngineMismatchError(ArtifactError):
 
 
 class DatasetError(LifeIQAError):
-    """A table, folder, list or archive of pictures, or their labels, that cannot be used."""
+    """A table, folder, list or archive of images, or their labels, that cannot be used."""
 
 
 class TrainingError(LifeIQAError):

@@ -118,7 +118,7 @@ class Agreement:
     A figure that is not defined is NaN, and `notes` says why.
 
     Attributes:
-        n: number of pictures.
+        n: number of images.
         srocc: Spearman's rank correlation.
         krcc: Kendall's tau-b.
         plcc: Pearson's correlation of the raw scores.

@@ -1,4 +1,4 @@
-"""From a picture to a score."""
+"""From an image to a score."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lifeiqa.preprocess.crops import with_plan
 from lifeiqa.preprocess.decode import MAX_PIXELS, ImageSource, Pixels
 from lifeiqa.preprocess.pipeline import cut
 from lifeiqa.runtimes import open_session
-from lifeiqa.runtimes.base import Closing, Scores, Session
+from lifeiqa.runtimes.base import Closeable, Scores, Session
 from lifeiqa.weights import DEFAULT, bundled
 
 _BATCH = 32
@@ -22,12 +22,12 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Score:
-    """The quality of one picture, in the label units of its model.
+    """The quality of one image, in the label units of its model.
 
     Attributes:
         value: mean over the crops.
         std: population standard deviation over the crops; large where quality varies over the
-            picture. 0 for one crop.
+            image. 0 for one crop.
         crops: score of each crop, in the order of the crop plan.
     """
 
@@ -37,14 +37,14 @@ class Score:
 
     @classmethod
     def of(cls, scores: Scores) -> Score:
-        """Pool the scores ``(N,)`` of a picture's crops; see `require_number`."""
+        """Pool the scores ``(N,)`` of an image's crops; see `require_number`."""
         with np.errstate(invalid="ignore"):  # infinity has no deviation
             std = float(scores.std(dtype=np.float64))
         return cls(float(scores.mean(dtype=np.float64)), std, tuple(scores.tolist()))
 
 
 def require_number(score: float) -> None:
-    """Refuse NaN and infinity: a model that gives them says nothing about the picture.
+    """Refuse NaN and infinity: a model that gives them says nothing about the image.
 
     Raises:
         ArtifactError: with what was given.
@@ -56,8 +56,8 @@ def require_number(score: float) -> None:
         )
 
 
-class Scorer(Closing):
-    """Decodes a picture, cuts it as the model wants it, and scores it.
+class Scorer(Closeable):
+    """Decodes an image, cuts it as the model wants it, and scores it.
 
     Args:
         model: a model file, or an open session; None takes the bundled model.
@@ -65,7 +65,7 @@ class Scorer(Closing):
         provider: see `lifeiqa.open_session`.
         threads: see `lifeiqa.open_session`.
         verify: see `lifeiqa.open_session`; rows name the model by ``manifest.title``.
-        max_pixels: the largest picture that is decoded.
+        max_pixels: the largest image that is decoded.
 
     Raises:
         LifeIQAError: the model cannot be opened or the crop plan cannot be read.
@@ -100,7 +100,7 @@ class Scorer(Closing):
         return self.session.manifest
 
     def score(self, image: ImageSource) -> Score:
-        """Score one picture.
+        """Score one image.
 
         Args:
             image: a path, the bytes of a file, a Pillow image, or uint8 RGB ``(H, W, 3)``.

@@ -54,7 +54,7 @@ def test_the_model_card_holds_the_figures_that_evaluation_finds():
     assert f"{found.plcc:.4f}" in CARD
 
 
-def test_a_worse_picture_scores_lower():
+def test_a_worse_image_scores_lower():
     """Blur, noise and heavy compression of a photograph each cost it points."""
     with Scorer() as scorer:
         for photograph in (photographs.astronaut(), photographs.coffee(), photographs.chelsea()):

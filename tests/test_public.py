@@ -122,10 +122,10 @@ def test_a_scorer_is_imported_without_any_runtime():
 )
 def test_a_score_needs_one_runtime_and_no_torch(tmp_path, provider, runtime):
     model = tiny.write_model(tmp_path / "tiny.onnx")
-    picture = tiny.write_picture(tmp_path / "grey.png")
+    image = tiny.write_image(tmp_path / "grey.png")
 
     scorer = f"lifeiqa.Scorer({str(model)!r}, provider={provider!r})"
-    code = f"import lifeiqa; {scorer}.score({str(picture)!r})"
+    code = f"import lifeiqa; {scorer}.score({str(image)!r})"
 
     assert loaded_by(code) & set(OPTIONAL) == {runtime}
 

@@ -30,14 +30,14 @@ class GreyMeter:
         self.closed = True
 
 
-def picture_of_quarters(*greys):
+def image_of_quarters(*greys):
     """Four plain squares of the crop's size, row by row."""
     tiles = [np.full((SIZE, SIZE, 3), grey, dtype=np.uint8) for grey in greys]
     return np.concatenate([np.concatenate(tiles[:2], axis=1), np.concatenate(tiles[2:], axis=1)])
 
 
 def test_a_score_is_the_mean_over_the_crops_of_the_plan():
-    score = Scorer(GreyMeter()).score(picture_of_quarters(10, 20, 30, 80))
+    score = Scorer(GreyMeter()).score(image_of_quarters(10, 20, 30, 80))
 
     assert score.crops == (35.0, 10.0, 20.0, 30.0, 80.0)
     assert score.value == 35.0
@@ -45,13 +45,13 @@ def test_a_score_is_the_mean_over_the_crops_of_the_plan():
 
 
 def test_one_crop_has_no_spread():
-    assert Scorer(GreyMeter(), crops="center").score(picture_of_quarters(0, 0, 100, 100)) == Score(
+    assert Scorer(GreyMeter(), crops="center").score(image_of_quarters(0, 0, 100, 100)) == Score(
         50.0, 0.0, (50.0,)
     )
 
 
 def test_figures_of_a_score_are_plain_floats():
-    score = Scorer(GreyMeter()).score(picture_of_quarters(1, 2, 3, 4))
+    score = Scorer(GreyMeter()).score(image_of_quarters(1, 2, 3, 4))
 
     assert {type(figure) for figure in (score.value, score.std, *score.crops)} == {float}
 
@@ -64,14 +64,14 @@ def test_what_is_no_number_is_no_score(tmp_path, gain):
         Scorer(model, provider="cpu", threads=1) as scorer,
         pytest.raises(ArtifactError, match=f"the model gave {gain}, which is no score"),
     ):
-        scorer.score(picture_of_quarters(1, 2, 3, 4))
+        scorer.score(image_of_quarters(1, 2, 3, 4))
 
 
 def test_a_crop_plan_takes_the_place_of_the_models_own():
     session = GreyMeter()
     scorer = Scorer(session, crops="grid:2")
 
-    assert scorer.score(picture_of_quarters(10, 20, 30, 80)).crops == (10.0, 20.0, 30.0, 80.0)
+    assert scorer.score(image_of_quarters(10, 20, 30, 80)).crops == (10.0, 20.0, 30.0, 80.0)
     assert scorer.preprocessing.crops == "grid:2"
     assert scorer.manifest.preprocessing.crops == "five"
 
@@ -85,15 +85,15 @@ def test_the_working_scale_of_the_model_is_used():
     feed = tiny.manifest().preprocessing
     scaled = GreyMeter(preprocessing=type(feed)(mean=feed.mean, std=feed.std, short_side=SIZE))
 
-    corners = Scorer(scaled).score(picture_of_quarters(0, 0, 100, 100)).crops[1:]
+    corners = Scorer(scaled).score(image_of_quarters(0, 0, 100, 100)).crops[1:]
 
-    assert corners == pytest.approx([50] * 4, abs=1)  # the whole picture fits into every crop
+    assert corners == pytest.approx([50] * 4, abs=1)  # the whole image fits into every crop
 
 
 def test_many_crops_are_cut_into_runs_of_32():
     session = GreyMeter()
 
-    score = Scorer(session, crops="grid:9").score(picture_of_quarters(10, 20, 30, 80))
+    score = Scorer(session, crops="grid:9").score(image_of_quarters(10, 20, 30, 80))
 
     assert session.sizes == [32, 32, 17]
     assert len(score.crops) == 81
@@ -113,7 +113,7 @@ def test_crops_that_were_cut_already_keep_their_order(count, sizes):
 
 def test_a_path_its_bytes_an_image_and_an_array_get_one_score(tmp_path):
     path = tmp_path / "quarters.png"
-    Image.fromarray(picture_of_quarters(10, 20, 30, 80)).save(path)
+    Image.fromarray(image_of_quarters(10, 20, 30, 80)).save(path)
     with Image.open(path) as image:
         sources = [path, os.fspath(path), path.read_bytes(), image, np.asarray(image)]
         scores = [Scorer(GreyMeter()).score(source) for source in sources]
@@ -122,29 +122,29 @@ def test_a_path_its_bytes_an_image_and_an_array_get_one_score(tmp_path):
     assert scores[0].value == 35.0
 
 
-def test_a_picture_that_is_not_there_is_an_error_with_its_name(tmp_path):
+def test_an_image_that_is_not_there_is_an_error_with_its_name(tmp_path):
     with pytest.raises(ImageError, match=r"lost\.png: No such file"):
         Scorer(GreyMeter()).score(tmp_path / "lost.png")
 
 
-def test_a_file_that_is_no_picture_is_an_error_with_its_name(tmp_path):
+def test_a_file_that_is_no_image_is_an_error_with_its_name(tmp_path):
     path = tmp_path / "notes.png"
     path.write_text("dear diary")
 
-    with pytest.raises(ImageError, match=r"notes\.png: not a picture"):
+    with pytest.raises(ImageError, match=r"notes\.png: not an image"):
         Scorer(GreyMeter()).score(path)
 
 
-def test_a_picture_too_thin_to_be_cropped_is_an_error_with_its_name(tmp_path):
+def test_an_image_too_thin_to_be_cropped_is_an_error_with_its_name(tmp_path):
     path = tmp_path / "thin.png"
     Image.new("L", (200_000, 1)).save(path)
 
-    with pytest.raises(ImageError, match=r"thin\.png: a picture of 200000x1 is too thin"):
+    with pytest.raises(ImageError, match=r"thin\.png: an image of 200000x1 is too thin"):
         Scorer(GreyMeter()).score(path)
 
 
-def test_a_picture_beyond_the_limit_is_an_error(tmp_path):
-    path = tiny.write_picture(tmp_path / "large.png", size=(50, 50))
+def test_an_image_beyond_the_limit_is_an_error(tmp_path):
+    path = tiny.write_image(tmp_path / "large.png", size=(50, 50))
 
     assert Scorer(GreyMeter(), max_pixels=2500).score(path).value == 128
     with pytest.raises(ImageError, match=r"large\.png: 50x50 has more than 2,499 pixels"):
@@ -172,7 +172,7 @@ def test_a_scorer_opens_a_model_file(tmp_path):
     for model in (path, os.fspath(path)):
         with closing(Scorer(model, provider="cpu", threads=1)) as scorer:
             assert scorer.manifest.name == "tiny"
-            assert scorer.score(picture_of_quarters(10, 20, 30, 80)).value == pytest.approx(35)
+            assert scorer.score(image_of_quarters(10, 20, 30, 80)).value == pytest.approx(35)
 
 
 def test_an_installation_without_the_bundled_model_says_so(monkeypatch):

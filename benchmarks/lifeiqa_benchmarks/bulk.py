@@ -1,4 +1,4 @@
-"""Measure `lifeiqa score` on a folder of pictures: speed, memory, and that a kill loses nothing.
+"""Measure `lifeiqa score` on a folder of images: speed, memory, and that a kill loses nothing.
 
 ``python -m lifeiqa_benchmarks.bulk FOLDER REPORT.json`` writes the report and, beside it, the same
 as Markdown.
@@ -70,7 +70,7 @@ def measure(folder: Path, plan: Plan, threads: int) -> dict[str, Any]:
             run = _run([*command, str(whole)])
             report["rounds"].append({"decode_s": decoding, "inference_s": inference, **run})
         totals = json.loads((whole / "_finished.json").read_text())
-        report |= {"pictures": totals["inputs"], "failures": totals["failures"]}
+        report |= {"images": totals["inputs"], "failures": totals["failures"]}
         broken = Path(scratch, "broken")
         report["kills"] = _killed([*command, str(broken)], run["run_s"])
         report["same_rows_after_kills"] = _rows(whole) == _rows(broken)
@@ -102,7 +102,7 @@ def _task(plan: Plan) -> Task:
 
 
 def _decoding(folder: Path, task: Task, workers: int) -> float:
-    """Seconds to decode and cut every picture; to keep the crops would take time of its own."""
+    """Seconds to decode and cut every image; to keep the crops would take time of its own."""
     begun = time.perf_counter()
     for _ in _crops(folder, task, workers):
         pass
@@ -110,7 +110,7 @@ def _decoding(folder: Path, task: Task, workers: int) -> float:
 
 
 def _crops(folder: Path, task: Task, workers: int) -> Iterator[Pixels]:
-    """The crops of each picture."""
+    """The crops of each image."""
     with Pool(task, workers, CropPlan.parse(task.preprocessing.crops).count) as pool:
         for _, parts in pool.decoded(items([str(folder)])):
             yield from (part.crops for part in parts if isinstance(part, Part))
@@ -135,7 +135,7 @@ def _run(command: list[str]) -> dict[str, Any]:
     return {
         "run_s": seconds,
         "peak_bytes": memory.peak,
-        # The second must not be above the first, but for the odd large picture.
+        # The second must not be above the first, but for the odd large image.
         "bytes_after_a_quarter": samples[len(samples) // 4],
         "bytes_near_the_end": samples[-len(samples) // 20],
     }
@@ -159,7 +159,7 @@ def _rows(folder: Path) -> list[str]:
 
 
 def _large(folder: Path, scratch: Path) -> dict[str, Any]:
-    """The first picture of the folder, enlarged to 100 megapixels."""
+    """The first image of the folder, enlarged to 100 megapixels."""
     path = scratch / "large.jpg"
     pixels = decode(next(path for path in sorted(folder.iterdir()) if path.suffix == ".jpg"))
     Image.fromarray(pixels).resize(_LARGE).save(path, quality=90)
@@ -193,7 +193,7 @@ def markdown(reports: list[dict[str, Any]]) -> str:
     )
     return "\n".join(
         [
-            f"# Scoring {reports[0]['pictures']:,} pictures",
+            f"# Scoring {reports[0]['images']:,} images",
             "",
             rows[0],
             "| --- " * (len(columns) + 1) + "|",
@@ -219,13 +219,13 @@ def _column(report: dict[str, Any]) -> dict[str, str]:
     )
     return {
         "processes that decode, threads of the session": "{workers} and {threads}".format(**sizes),
-        "pictures that failed": str(report["failures"]),
+        "images that failed": str(report["failures"]),
         "decoding alone, s": _spread([two[0] for two in alone], 1),
         "inference alone, s": _spread([two[1] for two in alone], 1),
         "the run, s": _spread(runs, 1),
         "times the larger of the two": _spread(_ratios(runs, map(max, alone)), 2),
         "share of the limit": _spread(_ratios(limits, runs), 2),
-        "pictures a second": _spread([report["pictures"] / run for run in runs], 1),
+        "images a second": _spread([report["images"] / run for run in runs], 1),
         "peak memory of all processes, MB": _spread(peaks, 0),
         "memory after a quarter of the run, MB": _spread(quarters, 0),
         "memory near its end, MB": _spread(ends, 0),

@@ -23,7 +23,7 @@ def agreement_table(found: Evaluation) -> str:
     lines = [
         "| on | n | SROCC (95 %) | PLCC (95 %) | KRCC | RMSE |",
         "| --- | --- | --- | --- | --- | --- |",
-        f"| the validation pictures | {figures.n} "
+        f"| the validation images | {figures.n} "
         f"| {between(figures.srocc, intervals['srocc'])} "
         f"| {between(figures.plcc, intervals['plcc'])} | {figures.krcc:.4f} | {figures.rmse:.4f} |",
     ]

@@ -55,9 +55,9 @@ def main() -> None:
     type=click.Choice(["cpu", "cuda"]),
     help="Where PyTorch and ONNX Runtime run. [default: cuda where the driver has a GPU, else cpu]",
 )
-@click.option("--pictures", type=Folder, help="Pictures for drift and stages, not scikit-image's.")
+@click.option("--parity-images", type=Folder, help="Images for drift and stages.")
 @click.option("--cpp", type=File, help="lifeiqa-csv of engines/cpp, to time beside Python.")
-@click.option("--dataset", type=File, metavar="TABLE.csv", help="Pictures with human scores.")
+@click.option("--dataset", type=File, metavar="TABLE.csv", help="Images with human scores.")
 @click.option("--images", type=Folder, help="Folder that the paths of TABLE are relative to.")
 @click.option("-o", "--out", type=Folder, default=Path("bench"), help="Folder of the report.")
 @guarded
@@ -69,7 +69,7 @@ def run(
     duration: float,
     runtimes: tuple[str, ...],
     device: str | None,
-    pictures: Path | None,
+    parity_images: Path | None,
     cpp: Path | None,
     dataset: Path | None,
     images: Path | None,
@@ -83,7 +83,7 @@ def run(
     """
     require_all("scipy", "matplotlib", "skimage", extra="dev", purpose="lifeiqa-bench run")
     from lifeiqa.bulk.run import cores
-    from lifeiqa.data.images import pictures_in
+    from lifeiqa.data.images import images_in
     from lifeiqa.files import atomic_write
     from lifeiqa_benchmarks import page, table
     from lifeiqa_benchmarks.candidate import candidates_from
@@ -109,11 +109,11 @@ def run(
         batches=_sizes(_BATCHES[device] if batches is None else batches),
         threads=threads or cores(),
         seconds=duration,
-        pictures=tuple(photographs() if pictures is None else pictures_in(pictures)),
+        images=tuple(photographs() if parity_images is None else images_in(parity_images)),
         labelled=labelled,
         starts=starts,
         cpp=cpp,
-        label_name="" if dataset is None else f"{dataset.name}, {len(labelled.paths)} pictures",
+        label_name="" if dataset is None else f"{dataset.name}, {len(labelled.paths)} images",
     )
     candidates = candidates_from(
         models or (DEFAULT,), baseline, device, runtimes or tuple(RUNTIMES)

@@ -1,7 +1,7 @@
 """Write the photographs of the parity reports as files, whole and distorted.
 
 ``python -m lifeiqa_benchmarks.distorted FOLDER`` gives INT8 something to be calibrated on where no
-other pictures are at hand; those that a model is to score are better.
+other images are at hand; those that a model is to score are better.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def write_distorted(folder: Path) -> None:
     for path in photographs():
         pixels = decode(path)
         for kind, level in PARITY_DISTORTIONS:
-            picture = Image.fromarray(distort(pixels, kind, level))
-            picture.save(folder / f"{path.stem}.{kind}{level}.png")
+            image = Image.fromarray(distort(pixels, kind, level))
+            image.save(folder / f"{path.stem}.{kind}{level}.png")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from lifeiqa.data.images import pictures_in
+from lifeiqa.data.images import images_in
 from lifeiqa.data.table import Table, read_table
 from lifeiqa.evaluation.evaluate import evaluate
 from lifeiqa.evaluation.result import Evaluation
@@ -17,11 +17,11 @@ SOURCES = {
     "ss02": "distorted on purpose at capture",
     "ss03": "from a photo-sharing site",
 }
-"""What the beginning of a picture's name says in BIQ2021."""
+"""What the beginning of an image's name says in BIQ2021."""
 
 
 def validation(data: Path) -> Table:
-    """The 300 validation pictures; the source of each stands where a distortion would."""
+    """The 300 validation images; the source of each stands where a distortion would."""
     table = read_table(data / "biq2021" / "val.csv", data / "biq2021" / "images")
     kinds = tuple(path.name.partition("_")[0] for path in table.paths)
     return dataclasses.replace(table, distortions=kinds)
@@ -30,13 +30,13 @@ def validation(data: Path) -> Table:
 def agreement_of(model: Path, data: Path) -> Evaluation:
     """Agreement with the human scores, whole and by source."""
     with Scorer(model) as scorer:
-        return evaluate(scorer, validation(data), part="the validation pictures")
+        return evaluate(scorer, validation(data), part="the validation images")
 
 
 def sense_of(model: Path, data: Path) -> Sense:
     """How the scores of the Kodak photographs fall under distortions of rising strength."""
     with Scorer(model) as scorer:
-        return sense(scorer, pictures_in(data / "kodak"))
+        return sense(scorer, images_in(data / "kodak"))
 
 
 def between(figure: float, interval: tuple[float, float] | None) -> str:

@@ -47,7 +47,7 @@ def page(report: Report) -> str:
             ),
         ),
         ("Start, memory, agreement", _table(table.start_and_size(report))),
-        ("Where the time of a picture goes", _table(table.stages(report))),
+        ("Where the time of an image goes", _table(table.stages(report))),
         ("Against the machine", _prose_and_table(table.roofline(report))),
         *([("Cold starts", _table(table.starts(report)))] if report.starts else []),
         (
@@ -126,9 +126,9 @@ def _figure(draw: Any, report: Report, caption: str) -> str:
     text = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": caption}):
         figure.savefig(text, format="svg", metadata={"Date": None})
-    picture = text.getvalue()
+    image = text.getvalue()
     return (
-        f"<figure>{picture[picture.index('<svg') :]}"
+        f"<figure>{image[image.index('<svg') :]}"
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
 

@@ -24,7 +24,7 @@ class Accuracy:
         mean_drift: its mean.
         srocc: rank correlation with the baseline.
         human_srocc: rank correlation with human scores; None where there were none.
-        human_n: pictures with human scores.
+        human_n: images with human scores.
     """
 
     n: int
@@ -37,11 +37,11 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Stages:
-    """Where the time of a picture goes, in ms a picture.
+    """Where the time of an image goes, in ms an image.
 
     Attributes:
-        single: of each stage, every picture by itself.
-        folder: of each stage, crops gathered across pictures into batches.
+        single: of each stage, every image by itself.
+        folder: of each stage, crops gathered across images into batches.
     """
 
     single: dict[str, float]

@@ -4,7 +4,7 @@
 ``seed-S`` of a frozen run on its tables, such as ``ablation/life-iqa``, CACHE keeps the features.
 The ridge has what the decoder has: the pooled query stage and the attended stage, here as its mean
 over the cells. It is solved exactly, and its penalty is chosen by five folds of the training
-pictures, which makes it a stronger baseline than the same linear layer trained by steps.
+images, which makes it a stronger baseline than the same linear layer trained by steps.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RESAMPLES = 1000
 
 
 def pooled(scoring: ScoringModel, manifest: Manifest, table: Table, cache: Path) -> FloatArray:
-    """``(n, C_q + C_m)``: the means of the two stages over a picture and its crops."""
+    """``(n, C_q + C_m)``: the means of the two stages over an image and its crops."""
     feed = Feed(table, manifest.preprocessing, scoring.network.config.crop_size)
     found = Cache(scoring, cache).get(feed, lambda rows: crops_by_plan(feed, rows), "plan")
     parts = [found.query.float().mean(1)]  # (n, C_q)
@@ -51,7 +51,7 @@ def ridge(
 
 
 def chosen_penalty(table: Table, features: FloatArray) -> float:
-    """The penalty whose predictions out of fold rank the training pictures best."""
+    """The penalty whose predictions out of fold rank the training images best."""
     targets = np.asarray(table.scores)
     parts = [split.rows(table)["test"] for split in folds(table, 5)]
 

@@ -38,8 +38,8 @@ class Settings:
         batches: crops a run.
         threads: of every runtime.
         seconds: for each candidate and batch size, over all its turns.
-        pictures: files for accuracy and stages.
-        labelled: pictures with human scores, or None.
+        images: files for accuracy and stages.
+        labelled: images with human scores, or None.
         label_name: what those are called in the report.
         starts: measure cold processes as well.
         cpp: the command of engines/cpp, to time beside Python with them.
@@ -48,7 +48,7 @@ class Settings:
     batches: tuple[int, ...]
     threads: int
     seconds: float
-    pictures: tuple[Path, ...]
+    images: tuple[Path, ...]
     labelled: Table | None = None
     label_name: str = ""
     starts: bool = False
@@ -66,7 +66,7 @@ class Settings:
             "threads": self.threads,
             "seconds": self.seconds,
             "turns": PAIRS,
-            "pictures": len(self.pictures),
+            "images": len(self.images),
             "human_scores": self.label_name,
         }
 
@@ -103,7 +103,7 @@ def run(
             cold = {}
             if settings.starts:
                 report("cold starts")
-                cold = starts(settings.pictures[0], settings.cpp)
+                cold = starts(settings.images[0], settings.cpp)
             peak_again = baseline.ask("product", size=_PRODUCT_SIZE, seconds=_PRODUCT_SECONDS)
     return Report(
         machine=before,
@@ -122,8 +122,8 @@ class _Material:
         self.settings, self.span = settings, manifest.labels.span
         self._folder = folder
         feed, size = manifest.preprocessing, manifest.config.crop_size
-        pictures = settings.pictures
-        self._crops = [parity_crops(pictures, feed, size, distort=True)]
+        images = settings.images
+        self._crops = [parity_crops(images, feed, size, distort=True)]
         self._counts: list[int] = []
         self.human: Array | None = None
         if settings.labelled is not None:
@@ -196,9 +196,9 @@ def _measured(
             reference if baseline is None else material.scores(client), reference
         ),
     )
-    pictures = [str(path) for path in settings.pictures]
+    images = [str(path) for path in settings.images]
     parts = {
-        name: _per_picture(client.ask("stages", pictures=pictures, batch=batch))
+        name: _per_image(client.ask("stages", images=images, batch=batch))
         for name, batch in (("single", 0), ("folder", settings.gathered))
     }
     timings = []
@@ -217,9 +217,9 @@ def _measured(
     )
 
 
-def _per_picture(answer: dict[str, Any]) -> dict[str, float]:
+def _per_image(answer: dict[str, Any]) -> dict[str, float]:
     seconds: dict[str, float] = answer["seconds"]
-    return {name: 1e3 * spent / answer["pictures"] for name, spent in seconds.items()}
+    return {name: 1e3 * spent / answer["images"] for name, spent in seconds.items()}
 
 
 def _require_one_model(candidates: Sequence[Candidate], manifests: Sequence[Manifest]) -> None:

@@ -17,7 +17,7 @@ from lifeiqa.weights import DEFAULT, bundled
 
 _TIMES = 5
 _FURTHER = 20
-"""Pictures after the first, of which one is timed."""
+"""Images after the first, of which one is timed."""
 _SCORE = """
 import sys, lifeiqa
 lifeiqa.Scorer().score(sys.argv[1])
@@ -26,16 +26,16 @@ assert "torch" not in sys.modules
 _SCORE_BY_ONNX_RUNTIME = """
 import sys, lifeiqa
 scorer = lifeiqa.Scorer(sys.argv[1], provider="cpu")
-for picture in sys.argv[2:]:
-    print(scorer.score(picture).value)
+for image in sys.argv[2:]:
+    print(scorer.score(image).value)
 """
 
 
-def starts(picture: Path, cpp: Path | None = None) -> dict[str, float]:
+def starts(image: Path, cpp: Path | None = None) -> dict[str, float]:
     """Median seconds of a whole process, start of the interpreter included.
 
     Args:
-        picture: a photograph for the bundled model, in whatever runtime is chosen here.
+        image: a photograph for the bundled model, in whatever runtime is chosen here.
         cpp: the command ``lifeiqa-csv``; Python and it then also score the photograph with ONNX
             Runtime on the CPU, in turns: alone, and as one of several.
 
@@ -47,14 +47,14 @@ def starts(picture: Path, cpp: Path | None = None) -> dict[str, float]:
         "python, nothing else": [*python, ""],
         "import lifeiqa": [*python, "import lifeiqa"],
         "lifeiqa --help": [sys.executable, "-m", "lifeiqa", "--help"],
-        "first score of the bundled model": [*python, _SCORE, str(picture)],
+        "first score of the bundled model": [*python, _SCORE, str(image)],
     }
     found = {name: statistics.median(times) for name, times in _in_turns(commands).items()}
-    return found if cpp is None else {**found, **_in_both(picture, cpp)}
+    return found if cpp is None else {**found, **_in_both(image, cpp)}
 
 
-def _in_both(picture: Path, cpp: Path) -> dict[str, float]:
-    model, one = str(bundled(DEFAULT)), [str(picture)]
+def _in_both(image: Path, cpp: Path) -> dict[str, float]:
+    model, one = str(bundled(DEFAULT)), [str(image)]
     heads = {
         "Python": [sys.executable, "-c", _SCORE_BY_ONNX_RUNTIME, model],
         "C++": [str(cpp), "--provider", "cpu", model],
@@ -66,8 +66,8 @@ def _in_both(picture: Path, cpp: Path) -> dict[str, float]:
         # Round by round, so that a drift of the machine cancels.
         pairs = zip(times[name], times[f"{name}, several"], strict=True)
         further = [(several - alone) / _FURTHER for alone, several in pairs]
-        found[f"one picture in {name}, start included"] = statistics.median(times[name])
-        found[f"one picture in {name}, start excluded"] = statistics.median(further)
+        found[f"one image in {name}, start included"] = statistics.median(times[name])
+        found[f"one image in {name}, start excluded"] = statistics.median(further)
     return found
 
 

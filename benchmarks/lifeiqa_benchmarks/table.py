@@ -61,8 +61,8 @@ def start_and_size(report: Report) -> str:
 
 
 def stages(report: Report) -> str:
-    """Milliseconds a picture in each stage, for single pictures and for a folder."""
-    header = ["candidate", "pictures", "decode ms", "resize and crop ms", "inference ms"]
+    """Milliseconds an image in each stage, for single images and for a folder."""
+    header = ["candidate", "images", "decode ms", "resize and crop ms", "inference ms"]
     rows = []
     for result in report.results:
         if result.stages is None:
@@ -129,7 +129,7 @@ def document(report: Report) -> str:
     parts = {
         "Speed": summary(report),
         "Start, memory, agreement": start_and_size(report),
-        "Where the time of a picture goes": stages(report),
+        "Where the time of an image goes": stages(report),
         "Against the machine": roofline(report),
         "Cold starts": starts(report) if report.starts else "",
         "Not measured": failures(report),

@@ -73,11 +73,11 @@ class Worker:
         np.save(scores, np.concatenate(parts)[: len(given)])
         return {}
 
-    def stages(self, pictures: list[str], batch: int) -> dict[str, Any]:
-        """Seconds in decoding, resizing and cropping, and inference, over some pictures.
+    def stages(self, images: list[str], batch: int) -> dict[str, Any]:
+        """Seconds in decoding, resizing and cropping, and inference, over some images.
 
-        With a batch of 0 each picture is scored by itself; otherwise crops are gathered across
-        pictures into batches of that size.
+        With a batch of 0 each image is scored by itself; otherwise crops are gathered across
+        images into batches of that size.
         """
         from lifeiqa.preprocess.crops import CropPlan, crops_from_pixels
         from lifeiqa.preprocess.decode import decode
@@ -98,16 +98,16 @@ class Worker:
                 self.session.run(taken)
                 spent["inference"] += time.perf_counter() - begun
 
-        for picture in pictures:
+        for image in images:
             begun = time.perf_counter()
-            pixels = decode(Path(picture))
+            pixels = decode(Path(image))
             decoded = time.perf_counter()
             waiting.append(crops_from_pixels(pixels, manifest.preprocessing, size))
             spent["decode"] += decoded - begun
             spent["resize and crop"] += time.perf_counter() - decoded
             infer(max(batch, 1))
         infer(1)
-        return {"seconds": spent, "pictures": len(pictures)}
+        return {"seconds": spent, "images": len(images)}
 
     def product(self, size: int, seconds: float) -> dict[str, Any]:
         """The best rate of a float32 matrix product of numpy, in FLOP/s: this process' peak."""

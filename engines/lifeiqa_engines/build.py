@@ -25,7 +25,7 @@ from lifeiqa_engines.network import Network, load_builder
 from lifeiqa_engines.targets import Target, target_named
 
 DEFAULT_PROFILES = tuple(BatchProfile.fixed(size) for size in (1, 8, 32))
-"""One picture, a small batch, a large one; each compiled for that size alone."""
+"""One image, a small batch, a large one; each compiled for that size alone."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def refuse_precision(context: click.Context, parameter: click.Parameter, value: 
 @click.option(
     "--parity-images",
     type=Folder,
-    help="Compare it with MODEL.onnx on these pictures, where it can run.",
+    help="Compare it with MODEL.onnx on these images, where it can run.",
 )
 @click.option(
     "--timing-cache",
@@ -88,7 +88,7 @@ def build(
     The precision is that of the file: there is no switch for it. Exit status 1 when the engine
     drifts by more than its tolerance; it is then removed.
     """
-    from lifeiqa.data.images import parity_crops, pictures_in
+    from lifeiqa.data.images import images_in, parity_crops
     from lifeiqa_engines.build import builder_for, engine_from_onnx
     from lifeiqa_engines.configuration import BuildOptions
     from lifeiqa_engines.parity import prove_engine
@@ -96,7 +96,7 @@ def build(
     profiles = None
     if batches is not None:
         profiles = [BatchProfile.parse(text) for text in batches.split(",")]
-    pictures = None if parity_images is None else pictures_in(parity_images)
+    images = None if parity_images is None else images_in(parity_images)
     names = _names(targets)
     for target in names:
         builder_for(FLAVOURS[flavour], target)  # all of them can be built, or none is
@@ -111,8 +111,8 @@ def build(
             options=BuildOptions(**optional),
             report=lambda line: click.echo(line, err=True),
         )
-        if pictures is not None:
-            crops_for = functools.partial(parity_crops, pictures, distort=False)
+        if images is not None:
+            crops_for = functools.partial(parity_crops, images, distort=False)
             click.echo(prove_engine(engine, model, crops_for))
         size = engine.path.stat().st_size
         click.echo(f"wrote {engine.path} ({size / 1e6:.1f} MB, {engine.manifest.precision})")

@@ -23,7 +23,7 @@ _HINTS = (
         "dense routing instead",
     ),
     (r"^Transpose .*UInt8", "cast the crops to a float type first, then transpose"),
-    (r"^Resize .*antialias", "pictures are resized before the graph, see lifeiqa.preprocess.crops"),
+    (r"^Resize .*antialias", "images are resized before the graph, see lifeiqa.preprocess.crops"),
     (
         r"same input types|Half and Float|Float and Half",
         "float16 meets float32 in one operation: cast one of the two in the graph",

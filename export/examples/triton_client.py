@@ -1,13 +1,13 @@
-"""Score pictures on a Triton server: decoded and cut here, scored there.
+"""Score images on a Triton server: decoded and cut here, scored there.
 
     pip install 'lifeiqa[triton]'
     lifeiqa-export lite0-biq2021 --precision fp16 --triton models
     tritonserver --model-repository=$PWD/models
-    python triton_client.py lite0-biq2021_onnx picture.jpg another.png --server localhost:8001
+    python triton_client.py lite0-biq2021_onnx image.jpg another.png --server localhost:8001
 
-Prints the mean of each picture's crops, their standard deviation and the picture's name. How the
+Prints the mean of each image's crops, their standard deviation and the image's name. How the
 model wants its crops is asked of the server, where lifeiqa-export has left it: no model file is
-needed here. A picture without a score is named on standard error, and the exit status is then 1.
+needed here. An image without a score is named on standard error, and the exit status is then 1.
 It is 2 where the server cannot be reached, or has no such model of lifeiqa.
 """
 
@@ -52,10 +52,10 @@ class Model:
         self.batch = fixed[0] if fixed else config.max_batch_size
         self._client, self._name = client, name
 
-    def score(self, picture: str) -> Scores | ImageError:
-        """The scores ``(N,)`` of a picture's crops, or why there are none."""
+    def score(self, image: str) -> Scores | ImageError:
+        """The scores ``(N,)`` of an image's crops, or why there are none."""
         try:
-            crops = crops_from_pixels(decode(picture), self.preprocessing, self.size)
+            crops = crops_from_pixels(decode(image), self.preprocessing, self.size)
         except ImageError as error:
             return error
         starts = range(0, len(crops), self.batch)
@@ -70,34 +70,34 @@ class Model:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a line for each picture, in the order in which they were given."""
-    parser = argparse.ArgumentParser(description="Score pictures on a Triton server.")
+    """Print a line for each image, in the order in which they were given."""
+    parser = argparse.ArgumentParser(description="Score images on a Triton server.")
     parser.add_argument("model")
-    parser.add_argument("pictures", nargs="+")
+    parser.add_argument("images", nargs="+")
     parser.add_argument("--server", default="localhost:8001", help="Address of its gRPC service.")
     given = parser.parse_args(arguments)
     try:
-        return score(given.model, given.pictures, given.server)
+        return score(given.model, given.images, given.server)
     except InferenceServerException as error:
         print(f"{given.server}: {error.message()}", file=sys.stderr)
         return 2
 
 
-def score(name: str, pictures: Sequence[str], server: str) -> int:
-    """Print a line for each picture; gives 1 where one has no score, else 0."""
+def score(name: str, images: Sequence[str], server: str) -> int:
+    """Print a line for each image; gives 1 where one has no score, else 0."""
     failed = False
     with InferenceServerClient(server) as client, ThreadPoolExecutor(AT_ONCE) as pool:
         model = Model(client, name)
         labels = model.labels
         print(f"{labels.low:g}..{labels.high:g}, {labels.direction} is better", file=sys.stderr)
-        results = pool.map(model.score, pictures)
-        for picture, scores in zip(pictures, results, strict=True):
+        results = pool.map(model.score, images)
+        for image, scores in zip(images, results, strict=True):
             if isinstance(scores, ImageError):
                 print(scores, file=sys.stderr)
                 failed = True
                 continue
             mean, deviation = scores.mean(dtype=np.float64), scores.std(dtype=np.float64)
-            print(f"{mean:.6f} {deviation:.6f} {picture}")
+            print(f"{mean:.6f} {deviation:.6f} {image}")
     return int(failed)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lifeiqa_export.dense import densify
     from lifeiqa_export.export import Exported, export_checkpoint
     from lifeiqa_export.graph import onnx_from_model
-    from lifeiqa_export.half import halve
+    from lifeiqa_export.half import to_half
     from lifeiqa_export.windows import gather_windows
 
 _HOMES = {
@@ -20,7 +20,7 @@ _HOMES = {
     "densify": "dense",
     "export_checkpoint": "export",
     "gather_windows": "windows",
-    "halve": "half",
+    "to_half": "half",
     "onnx_from_model": "graph",
 }
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "densify",
     "export_checkpoint",
     "gather_windows",
-    "halve",
+    "to_half",
     "onnx_from_model",
 ]
 

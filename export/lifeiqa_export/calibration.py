@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from lifeiqa.config import Preprocessing
-from lifeiqa.data.images import pictures_in
+from lifeiqa.data.images import images_in
 from lifeiqa.errors import DatasetError
 from lifeiqa.preprocess.crops import crops_from_pixels
 from lifeiqa.preprocess.decode import Pixels, decode
 
-MIN_PICTURES = 16
-"""Fewer say little about the ranges of other pictures."""
-MAX_PICTURES = 128
+MIN_IMAGES = 16
+"""Fewer say little about the ranges of other images."""
+MAX_IMAGES = 128
 MAX_CROPS = 256
-"""Of all pictures together: a plan of 25 crops would otherwise cost 25 times as much."""
+"""Of all images together: a plan of 25 crops would otherwise cost 25 times as much."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Calibration:
 
     Attributes:
         crops: uint8 ``(n, S, S, 3)``.
-        names: of the pictures, relative to their folder.
+        names: of the images, relative to their folder.
     """
 
     crops: Pixels
@@ -37,7 +37,7 @@ class Calibration:
     def to_dict(self) -> dict[str, int | str]:
         """Counts and sums: of the names, and of the samples themselves."""
         return {
-            "pictures": len(self.names),
+            "images": len(self.names),
             "names_sha256": hashlib.sha256(json.dumps(self.names).encode()).hexdigest(),
             "crops": len(self.crops),
             "crops_sha256": hashlib.sha256(self.crops.tobytes()).hexdigest(),
@@ -45,23 +45,23 @@ class Calibration:
 
 
 def calibration_from_folder(folder: Path, preprocessing: Preprocessing, size: int) -> Calibration:
-    """Crops of a folder's pictures, cut as the model's own plan cuts them.
+    """Crops of a folder's images, cut as the model's own plan cuts them.
 
-    Of more than `MAX_PICTURES` pictures, as many are taken at even steps through their sorted
-    paths; where the plan gives more than `MAX_CROPS` in all, each picture gives as many of its
+    Of more than `MAX_IMAGES` images, as many are taken at even steps through their sorted
+    paths; where the plan gives more than `MAX_CROPS` in all, each image gives as many of its
     crops at even steps.
 
     Raises:
-        DatasetError: there are fewer than `MIN_PICTURES`.
-        ImageError: a picture cannot be decoded or cropped.
+        DatasetError: there are fewer than `MIN_IMAGES`.
+        ImageError: an image cannot be decoded or cropped.
     """
-    found = pictures_in(folder)
-    if len(found) < MIN_PICTURES:
+    found = images_in(folder)
+    if len(found) < MIN_IMAGES:
         raise DatasetError(
-            f"{folder}: {len(found)} pictures to calibrate on, at least {MIN_PICTURES} are needed. "
-            f"Give pictures like those to be scored, some hundred if there are"
+            f"{folder}: {len(found)} images to calibrate on, at least {MIN_IMAGES} are needed. "
+            f"Give images like those to be scored, some hundred if there are"
         )
-    chosen = [found[index] for index in even_steps(len(found), MAX_PICTURES)]
+    chosen = [found[index] for index in even_steps(len(found), MAX_IMAGES)]
     crops = []
     for path in chosen:
         cut = crops_from_pixels(decode(path), preprocessing, size)

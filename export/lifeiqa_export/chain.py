@@ -13,10 +13,10 @@ from lifeiqa.parity.report import ParityReport, Tolerance, link
 from lifeiqa.preprocess.decode import Pixels
 from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
 from lifeiqa.runtimes.pytorch import PyTorchSession
-from lifeiqa_export.half import halve
+from lifeiqa_export.half import to_half
 
 
-def prove(
+def measure_parity(
     *,
     sparse: ScoringModel,
     dense: ScoringModel,
@@ -74,7 +74,7 @@ def prove(
     if fp16 is not None:
         allowed = tolerances["fp16"]
         links += [
-            link(f"{form} -> PyTorch FP16", last, pytorch(halve(gathered), half), allowed),
+            link(f"{form} -> PyTorch FP16", last, pytorch(to_half(gathered), half), allowed),
             link("ONNX FP32 -> FP16", exact, graph(fp16, rounding=True), allowed),
             link("ONNX FP32 -> FP16, as run", exact, graph(fp16), allowed),
         ]

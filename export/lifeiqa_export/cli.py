@@ -29,12 +29,12 @@ _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", 
 @click.option(
     "--calibration",
     type=Folder,
-    help="For int8: a folder of pictures like those to be scored, for the ranges.",
+    help="For int8: a folder of images like those to be scored, for the ranges.",
 )
 @click.option(
     "--parity-images",
     type=Folder,
-    help="Measure on the pictures of this folder, not on scikit-image's photographs.",
+    help="Measure on the images of this folder, not on scikit-image's photographs.",
 )
 @click.option(
     "--tolerance",

@@ -14,7 +14,7 @@ import onnx
 
 from lifeiqa.artifacts.manifest import Manifest, Parent, write_with_sidecar
 from lifeiqa.config import Precision, Preprocessing, require_choice
-from lifeiqa.data.images import parity_crops, pictures_in
+from lifeiqa.data.images import images_in, parity_crops
 from lifeiqa.errors import ConfigError, ParityError
 from lifeiqa.files import sha256_of
 from lifeiqa.model.checkpoint import load_checkpoint
@@ -22,10 +22,10 @@ from lifeiqa.model.network import ScoringModel
 from lifeiqa.parity.report import TOLERANCES, ParityReport, Tolerance
 from lifeiqa.preprocess.decode import Pixels
 from lifeiqa_export.calibration import calibration_from_folder
-from lifeiqa_export.chain import prove
+from lifeiqa_export.chain import measure_parity
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import OPSET, onnx_from_model, set_metadata
-from lifeiqa_export.half import halve
+from lifeiqa_export.half import to_half
 from lifeiqa_export.photographs import photographs
 from lifeiqa_export.sensitivity import Quantisation, quantise
 from lifeiqa_export.windows import gather_windows
@@ -62,8 +62,8 @@ def export_checkpoint(
         out: folder of the result; made when missing.
         precision: arithmetic of the graph.
         batch: the only batch size of a static graph; None for a dynamic one.
-        calibration: folder of pictures like those to be scored; for ``"int8"``, and for it alone.
-        images: folder of pictures to measure on; None takes photographs of scikit-image, each
+        calibration: folder of images like those to be scored; for ``"int8"``, and for it alone.
+        images: folder of images to measure on; None takes photographs of scikit-image, each
             in several distorted forms.
         tolerances: what each link may cost.
         keep_failed: leave the model in place even when a link fails.
@@ -75,7 +75,7 @@ def export_checkpoint(
         ArtifactError: the checkpoint cannot be read.
         ExportError: the network cannot be exported, or INT8 costs it too much.
         ConfigError: a setting is refused, or INT8 and a calibration folder do not come together.
-        ImageError, DatasetError: the pictures cannot be read.
+        ImageError, DatasetError: the images cannot be read.
     """
     require_choice("precision", precision, get_args(Precision))
     require_calibration(precision, calibration)
@@ -87,7 +87,7 @@ def export_checkpoint(
         size = network.config.crop_size
         calibrated = calibration_from_folder(calibration, parent.preprocessing, size)
     crops = measured_crops(parent.preprocessing, network.config.crop_size, images)
-    forms = "distorted forms of photographs" if images is None else "pictures"
+    forms = "distorted forms of photographs" if images is None else "images"
     subject = f"parity on {len(crops)} crops of {forms}"
 
     sparse = ScoringModel(network, parent.preprocessing, parent.labels).eval()
@@ -107,7 +107,7 @@ def export_checkpoint(
         protos: dict[Precision, onnx.ModelProto] = {"fp32": onnx_from_model(gathered, batch=batch)}
         if precision == "fp16":
             report(f"exporting {manifest.name} as FP16")
-            protos["fp16"] = onnx_from_model(halve(gathered), batch=batch)
+            protos["fp16"] = onnx_from_model(to_half(gathered), batch=batch)
         found = None
         if calibrated is not None:
             found = quantise(
@@ -126,7 +126,7 @@ def export_checkpoint(
             set_metadata(proto, dataclasses.replace(manifest, precision=name))
             onnx.save(proto, files[name])
         report("measuring parity")
-        parity = prove(
+        parity = measure_parity(
             sparse=sparse,
             dense=dense,
             gathered=gathered,
@@ -150,10 +150,10 @@ def export_checkpoint(
 
 
 def require_calibration(precision: str, calibration: Path | None) -> None:
-    """Refuse INT8 without pictures to calibrate on, and such pictures for anything else."""
+    """Refuse INT8 without images to calibrate on, and such images for anything else."""
     if precision == "int8" and calibration is None:
         raise ConfigError(
-            "int8 needs the ranges of real pictures: name a folder of some, like those to be "
+            "int8 needs the ranges of real images: name a folder of some, like those to be "
             "scored, with --calibration"
         )
     if precision != "int8" and calibration is not None:
@@ -165,8 +165,8 @@ def require_calibration(precision: str, calibration: Path | None) -> None:
 
 def measured_crops(preprocessing: Preprocessing, size: int, images: Path | None) -> Pixels:
     """The crops ``(n, S, S, 3)`` that parity is measured on, see `export_checkpoint`."""
-    pictures = photographs() if images is None else pictures_in(images)
-    return parity_crops(pictures, preprocessing, size, distort=images is None)
+    photos = photographs() if images is None else images_in(images)
+    return parity_crops(photos, preprocessing, size, distort=images is None)
 
 
 def _write(path: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:

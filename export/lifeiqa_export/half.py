@@ -6,22 +6,25 @@ import copy
 
 from torch import nn
 
-from lifeiqa.model.float16_weights import exact_modules, normalised_convolutions, settle
+from lifeiqa.model.float16_weights import (
+    exact_modules,
+    normalised_convolutions,
+    round_weights_to_fp16,
+)
 from lifeiqa.model.network import LifeIQA, ScoringModel
 
 
-def halve(model: ScoringModel) -> ScoringModel:
+def to_half(model: ScoringModel) -> ScoringModel:
     """A copy whose network computes in float16, to be run or exported.
 
     Three parts stay in float32: the normalisation of the pixels, and the two of
     `lifeiqa.model.float16_weights.exact_modules`, the router from its input to its mask and the
     last product with the mean over tokens. All other weights are rounded as
-    `lifeiqa.model.float16_weights.settle` does, which changes nothing in a checkpoint that is
-    settled.
+    `round_weights_to_fp16` does, which changes nothing in a checkpoint that is rounded.
     """
     half = copy.deepcopy(model).eval()
     network = half.network
-    settle(network)
+    round_weights_to_fp16(network)
     _drop_batch_norm(network)
     exact = [(module, copy.deepcopy(module.state_dict())) for module in exact_modules(network)]
     network.half()

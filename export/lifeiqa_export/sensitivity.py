@@ -141,7 +141,7 @@ def quantise(
         raise ExportError("no layer of this network can be quantised: export fp32 or fp16")
     crops = calibration.crops
     few = crops[even_steps(len(crops), ALONE)]
-    report(f"calibrating on {len(crops)} crops of {len(calibration.names)} pictures")
+    report(f"calibrating on {len(crops)} crops of {len(calibration.names)} images")
     ranges, exact = ranges_of(proto, crops), scores_of(proto, crops)
     reference = exact[even_steps(len(crops), ALONE)]
     parts = np.array_split(np.array(layers), min(MAX_GROUPS, len(layers)))

@@ -59,7 +59,7 @@ class Manifest:
         name: the model's name, kept along the whole chain of artifacts.
         kind: what the file is.
         config: the network.
-        preprocessing: how a picture becomes crops, and crops network input.
+        preprocessing: how an image becomes crops, and crops network input.
         labels: what a score means.
         precision: arithmetic of the graph.
         batch: the one batch size that the graph takes; None for any, and for an engine.

@@ -25,7 +25,7 @@ def describe(manifest: Manifest) -> str:
         f"{config.dim}, depth {config.depth}, {head}",
         "input": f"uint8 ({manifest.batch or 'batch'}, {config.crop_size}, {config.crop_size}, 3)",
         "engine": manifest.engine and _describe_engine(manifest.engine),
-        "pictures": f"{scale}, {feed.resample}, crops {feed.crops}",
+        "images": f"{scale}, {feed.resample}, crops {feed.crops}",
         "score": f"{labels.low:g}..{labels.high:g}, {labels.direction} is better; {labels.dataset}",
         "int8": manifest.quantisation and _describe_quantisation(manifest.quantisation),
         "opset": manifest.opset,
@@ -58,5 +58,5 @@ def _describe_quantisation(found: dict[str, Any]) -> str:
         return "by a recipe that is not understood"
     return (
         f"{found.get('layers')} layers, {len(kept) or 'none'} kept in FP32; calibrated on "
-        f"{calibrated.get('crops')} crops of {calibrated.get('pictures')} pictures"
+        f"{calibrated.get('crops')} crops of {calibrated.get('images')} images"
     )

@@ -1,4 +1,4 @@
-"""Many pictures: from where they lie, through processes that decode and one that scores, to rows.
+"""Many images: from where they lie, through processes that decode and one that scores, to rows.
 
 ::
 

@@ -1,6 +1,6 @@
 """What is to be scored, and what a worker makes of it.
 
-An item is small and can be pickled: it says where a picture lies, and a worker fetches it there.
+An item is small and can be pickled: it says where an image lies, and a worker fetches it there.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from lifeiqa.preprocess.decode import Pixels
 
 @dataclass(frozen=True)
 class File:
-    """A picture in a file of its own; the path may hold surrogates for bytes that are no UTF-8."""
+    """An image in a file of its own; the path may hold surrogates for bytes that are no UTF-8."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class Member:
-    """A picture inside a tar archive that is not compressed: ``size`` bytes from ``offset`` on."""
+    """An image inside a tar archive that is not compressed: ``size`` bytes from ``offset`` on."""
 
     archive: str
     offset: int
@@ -31,14 +31,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Data:
-    """A picture whose bytes are here already: from a compressed archive, which has no offsets."""
+    """An image whose bytes are here already: from a compressed archive, which has no offsets."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class Address:
-    """A picture at an http or https address."""
+    """An image at an http or https address."""
 
     url: str
 
@@ -85,7 +85,7 @@ class Failure:
 
 
 Origin: TypeAlias = File | Member | Data | Address | Video | Failure
-"""Where a picture lies; a failure stands for an input of which this much is known already."""
+"""Where an image lies; a failure stands for an input of which this much is known already."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Part:
-    """One picture, or one frame of a video, decoded and cut.
+    """One image, or one frame of a video, decoded and cut.
 
     Attributes:
         crops: uint8 ``(N, S, S, 3)``.
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
-        digest: sha256 of the file's bytes, by which a picture that comes again is known; None for
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
+        digest: sha256 of the file's bytes, by which an image that comes again is known; None for
             a frame.
         thumbnail: a small WebP; None unless asked for.
-        frame: None for a picture.
+        frame: None for an image.
     """
 
     crops: Pixels

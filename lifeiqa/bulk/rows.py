@@ -1,4 +1,4 @@
-"""Rows of scores, one a picture or frame, and how they are written."""
+"""Rows of scores, one an image or frame, and how they are written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Row:
         path: the input's name.
         score: in label units; of a video the mean over its frames. None where there is an error.
         std: population standard deviation over the crops; of a video over its frames.
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
         crops: number of crops that were scored.
         frame: number of the frame in its video, from 0; None for any other row.
         time: seconds from the video's beginning to the frame.

@@ -35,7 +35,7 @@ class Plan:
     Attributes:
         workers: processes that decode.
         batch: crops in one run of the session.
-        seconds: of processor time that a picture, or a frame of a video, may take to decode.
+        seconds: of processor time that an image, or a frame of a video, may take to decode.
         shard: inputs in a shard; no batch reaches over its end.
     """
 
@@ -75,7 +75,7 @@ def score_items(
         scorer: holds the session.
         plan: how to go about it.
         open_shard: takes the rows.
-        ledger: knows the pictures that were scored before.
+        ledger: knows the images that were scored before.
         first: number of the first shard.
         gallery: takes the rows with their thumbnails; None where nobody wants them.
         saw: told of every row.

@@ -21,7 +21,7 @@ def datasets() -> None:
 @options.as_json
 @guarded
 def list_(as_json: bool) -> None:
-    """Print the data sets: name, pictures, range of the scores, official split and layout."""
+    """Print the data sets: name, images, range of the scores, official split and layout."""
     from lifeiqa.data.datasets import DATASETS
     from lifeiqa.data.datasets.completeness import overview
 
@@ -32,7 +32,7 @@ def list_(as_json: bool) -> None:
     for row in rows:
         labels = row["labels"]
         click.echo(
-            f"{row['name']:8} {row['pictures']:6,} pictures, {labels['low']:g} to "
+            f"{row['name']:8} {row['images']:6,} images, {labels['low']:g} to "
             f"{labels['high']:g}, {labels['direction']} is better"
             f"{', official split' if row['parts'] else ''}\n{'':8} {row['layout']}"
         )
@@ -41,13 +41,13 @@ def list_(as_json: bool) -> None:
 @datasets.command()
 @click.argument("name")
 @click.argument("folder", metavar="DIR", type=Folder)
-@click.option("--decode", is_flag=True, help="Decode every picture whole, not its header alone.")
+@click.option("--decode", is_flag=True, help="Decode every image whole, not its header alone.")
 @options.as_json
 @guarded
 def check(name: str, folder: Path, decode: bool, as_json: bool) -> None:
     """Tell whether DIR holds a complete copy of the data set NAME.
 
-    Exit status 2 when a file is missing or cannot be read, 1 when a picture cannot be opened or a
+    Exit status 2 when a file is missing or cannot be read, 1 when an image cannot be opened or a
     score lies outside the declared range.
     """
     from lifeiqa.data.datasets import dataset_named

@@ -33,7 +33,7 @@ from lifeiqa.errors import require_all
     help="Resamples behind the 95 % intervals; 0: no intervals.",
 )
 @click.option("--figures", type=Folder, help="Folder for scatter.png and distortions.png.")
-@click.option("--predictions", type=File, help="CSV of the score of each picture.")
+@click.option("--predictions", type=File, help="CSV of the score of each image.")
 @click.option("-o", "--out", type=File, help="JSON file of the report.")
 @options.provider
 @options.threads
@@ -53,13 +53,13 @@ def evaluate(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Score labelled pictures and print the agreement with their human scores.
+    """Score labelled images and print the agreement with their human scores.
 
-    MODEL is a checkpoint, an ONNX file, an engine or a bundled name. The pictures are those of
+    MODEL is a checkpoint, an ONNX file, an engine or a bundled name. The images are those of
     TABLE.csv, any CSV of paths and scores, or of --dataset NAME --data DIR. With the name of
     another data set than the model learned, the figures are those across data sets.
     """
-    # A missing package is told now, not after the last picture.
+    # A missing package is told now, not after the last image.
     needed = ["scipy", *(["matplotlib"] if figures else [])]
     require_all(*needed, extra="evaluation", purpose="lifeiqa evaluate")
     from lifeiqa.data.splits import read_split
@@ -73,7 +73,7 @@ def evaluate(
     path = model_file(model, ".fp32.onnx")
     whole = source.read()
     saved = read_split(split) if split else None
-    labelled, pictures = take_part(whole, part or ("test" if saved else "all"), saved)
+    labelled, images = take_part(whole, part or ("test" if saved else "all"), saved)
     with (
         Scorer(path, crops=crops, provider=provider, threads=threads) as scorer,
         click.progressbar(length=len(labelled), label="scoring", file=sys.stderr) as bar,
@@ -81,7 +81,7 @@ def evaluate(
         report = run(
             scorer,
             labelled,
-            part=pictures,
+            part=images,
             resamples=bootstrap,
             progress=lambda done: bar.update(1),
         )

@@ -30,7 +30,7 @@ def explain(
 ) -> None:
     """Draw what the network looked at in PHOTO, as a PNG.
 
-    For each query token: its attention over the picture, its score, and the experts that it took.
+    For each query token: its attention over the image, its score, and the experts that it took.
     The model is a checkpoint (.safetensors).
     """
     require_all("torch", "timm", "safetensors", extra="export", purpose="lifeiqa explain")
@@ -42,6 +42,6 @@ def explain(
     found = explain_file(path, photo, crops=crops)
     write(draw(found, layer=layer), out)
     if as_json:
-        click.echo(json.dumps({"picture": printable(photo), "model": path.name, **found.to_dict()}))
+        click.echo(json.dumps({"image": printable(photo), "model": path.name, **found.to_dict()}))
     else:
         click.echo(f"wrote {printable(out)}: score {found.score:.4f}, crops {len(found.windows)}")

@@ -1,4 +1,4 @@
-"""Options that say where the pictures of `lifeiqa score` lie."""
+"""Options that say where the images of `lifeiqa score` lie."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def inspect(file: str, no_verify: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--images", type=Folder, required=True, help="Folder of pictures to measure on.")
+@click.option("--images", type=Folder, required=True, help="Folder of images to measure on.")
 @click.option("--provider-a", type=options.PROVIDERS, help="What runs A, as it comes.")
 @click.option("--provider-b", type=options.PROVIDERS, help="What runs B, as it comes.")
 @click.option("--as-run", is_flag=True, help="Run FP16 on a CPU as it comes, without rounding.")
@@ -70,7 +70,7 @@ def compare(
     ONNX models run in ONNX Runtime unless a provider is named: A and B may be one file in two
     runtimes.
     """
-    from lifeiqa.data.images import parity_crops, pictures_in
+    from lifeiqa.data.images import images_in, parity_crops
     from lifeiqa.parity.compare import compare_files
     from lifeiqa.parity.report import tolerances_with
 
@@ -78,7 +78,7 @@ def compare(
     report = compare_files(
         *files,
         lambda preprocessing, size: parity_crops(
-            pictures_in(images), preprocessing, size, distort=False
+            images_in(images), preprocessing, size, distort=False
         ),
         tolerances=tolerances_with(changed),
         rounding=not as_run,
@@ -97,7 +97,7 @@ def compare(
     "--direction",
     type=click.Choice(["higher", "lower"]),
     required=True,
-    help="Whether a higher or a lower label is a better picture.",
+    help="Whether a higher or a lower label is a better image.",
 )
 @click.option(
     "--top-k", type=click.IntRange(1), default=2, show_default=True, help="Experts a token."

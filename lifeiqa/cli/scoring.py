@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     type=float,
     default=5.0,
     show_default=True,
-    help="Seconds of processor time that a picture may take.",
+    help="Seconds of processor time that an image may take.",
 )
 @click.option("--no-verify", is_flag=True, help="Run a model that does not match its manifest.")
 @options.model
@@ -60,7 +60,7 @@ def score(
     provider: str | None,
     threads: int | None,
 ) -> None:
-    """Score pictures and videos.
+    """Score images and videos.
 
     INPUTS are files, folders, quoted patterns, tables (.csv, .parquet), archives (.tar and
     compressed ones, such as WebDataset's), addresses, or "-" for a list on standard input. A row

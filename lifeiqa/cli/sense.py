@@ -39,10 +39,10 @@ def sense(
     """Distort photographs more and more and see whether MODEL scores them worse and worse.
 
     Blur, noise, JPEG, JPEG 2000, contrast and colour loss, five levels each; darken is there too.
-    Printed are the shares of (picture, distortion) pairs that get worse at every step, and of
+    Printed are the shares of (image, distortion) pairs that get worse at every step, and of
     single steps that do.
     """
-    from lifeiqa.data.images import pictures_in
+    from lifeiqa.data.images import images_in
     from lifeiqa.evaluation.sense import KINDS
     from lifeiqa.evaluation.sense import sense as run
     from lifeiqa.scorer import Scorer
@@ -51,7 +51,7 @@ def sense(
     with Scorer(path, crops=crops, provider=provider, threads=threads) as scorer:
         found = run(
             scorer,
-            pictures_in(images),
+            images_in(images),
             KINDS if kinds is None else kinds.split(","),
             seed=seed,
             report=lambda line: click.echo(line, err=True),

@@ -1,4 +1,4 @@
-"""Where labelled pictures come from: TABLE.csv, or a published data set in its folder."""
+"""Where labelled images come from: TABLE.csv, or a published data set in its folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _OPTIONS = [
     click.argument("table", metavar="[TABLE.csv]", type=File, required=False),
     click.option("--images", type=Folder, help="Folder that the paths of TABLE are relative to."),
-    click.option("--path-column", help="Column of picture paths of TABLE."),
+    click.option("--path-column", help="Column of image paths of TABLE."),
     click.option("--score-column", help="Column of human scores of TABLE."),
     click.option("--dataset", metavar="NAME", help="A published data set in place of TABLE."),
     click.option("--data", type=Folder, help="Folder of the data set."),
@@ -27,7 +27,7 @@ _OPTIONS = [
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Labelled pictures as a command line names them; nothing is read before `read`.
+    """Labelled images as a command line names them; nothing is read before `read`.
 
     Raises:
         click.UsageError: they are named twice, by half or not at all, or an option of TABLE.csv
@@ -44,7 +44,7 @@ class Source:
     def __post_init__(self) -> None:
         if (self.table is None) == (self.dataset is None):
             raise click.UsageError(
-                "Give the labelled pictures once: TABLE.csv, or --dataset NAME --data DIR."
+                "Give the labelled images once: TABLE.csv, or --dataset NAME --data DIR."
             )
         if (self.dataset is None) != (self.data is None):
             raise click.UsageError("--dataset NAME and --data DIR belong together.")
@@ -64,7 +64,7 @@ class Source:
             raise click.UsageError(f"{', '.join(given)} {verb} to TABLE.csv, not to --dataset.")
 
     def read(self) -> Table:
-        """The pictures and their scores."""
+        """The images and their scores."""
         from lifeiqa.data.datasets import read_dataset
 
         if self.dataset is not None and self.data is not None:
@@ -73,7 +73,7 @@ class Source:
         return self.read_alike(self.table)
 
     def read_alike(self, table: Path) -> Table:
-        """Another table, with the columns and the folder of pictures of TABLE.csv."""
+        """Another table, with the columns and the folder of images of TABLE.csv."""
         from lifeiqa.data.table import read_table
 
         return read_table(

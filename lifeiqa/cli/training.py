@@ -34,7 +34,7 @@ _OPTIONS = [
         help="Default: official where there is one, else by reference, else random.",
     ),
     click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0,
-                 help="Share of the training pictures that is learned."),
+                 help="Share of the training images that is learned."),
     click.option("--preset", help="Name of a network. Default: swin_base, or that of --from."),
     click.option("--recipe", help="Name or TOML file. Default: the data set's, else frozen."),
     click.option("--protocol", type=click.Choice(["honest", "literature"]), default="honest",
@@ -122,7 +122,7 @@ def study(kind: str, out: Path, seeds: int, **experiment_options: Any) -> None:
 @_experiment_options
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
 @click.option(
-    "--seeds", type=click.IntRange(1), default=4, show_default=True, help="Models for a picture."
+    "--seeds", type=click.IntRange(1), default=4, show_default=True, help="Models for an image."
 )
 @click.option(
     "--weight",
@@ -133,9 +133,9 @@ def study(kind: str, out: Path, seeds: int, **experiment_options: Any) -> None:
 )
 @guarded
 def crossfit(out: Path, folds: int, seeds: int, weight: float, **experiment_options: Any) -> None:
-    """Soften human scores by models that did not learn the picture, for `train` to learn from.
+    """Soften human scores by models that did not learn the image, for `train` to learn from.
 
-    OUT/targets.csv has the softened scores. With few pictures, a network that learns them agrees
+    OUT/targets.csv has the softened scores. With few images, a network that learns them agrees
     better with people than one that learns the scores themselves. The same command goes on where
     an earlier one was interrupted.
     """
@@ -187,18 +187,18 @@ def _experiment(
     from lifeiqa.data.splits import read_split
     from lifeiqa.training.experiment import Experiment
 
-    pictures = source.read()
+    images = source.read()
     checkpoint = None if start is None else model_file(start, ".safetensors")
-    known = pictures.labels
+    known = images.labels
     if known is None:
         low, high = label_range or (0.0, 1.0)
         known = Labels(
-            dataset=labels or pictures.name, low=low, high=high, direction=direction or "higher"
+            dataset=labels or images.name, low=low, high=high, direction=direction or "higher"
         )
     return Experiment(
         name=name,
         settings=_settings(source.dataset, preset, checkpoint, recipe, protocol, changes),
-        table=pictures,
+        table=images,
         labels=known,
         val=None if val is None else source.read_alike(val),
         split=None if split is None else read_split(split),

@@ -1,1 +1,1 @@
-"""Labelled pictures: tables of scores, and distortions of known kinds."""
+"""Labelled images: tables of scores, and distortions of known kinds."""

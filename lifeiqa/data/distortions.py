@@ -18,7 +18,7 @@ from lifeiqa.errors import ConfigError
 from lifeiqa.preprocess.decode import Pixels, decode
 
 LEVELS = 5
-"""Levels of every kind; level 0 is the untouched picture."""
+"""Levels of every kind; level 0 is the untouched image."""
 
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "blur": (0.7, 1.2, 2.0, 3.2, 5.0),  # standard deviation of the Gaussian, pixels
@@ -33,12 +33,12 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 
 
 def distort(pixels: Pixels, kind: str, level: int, *, seed: int = 0) -> Pixels:
-    """Distort a picture at its own size.
+    """Distort an image at its own size.
 
     Args:
         pixels: RGB uint8 ``(H, W, 3)``, of any size; it is not changed.
         kind: a key of `STRENGTHS`.
-        level: 1 to 5, rising; 0 gives the picture back as it is.
+        level: 1 to 5, rising; 0 gives the image back as it is.
         seed: draws the noise. All levels of one seed and size scale one and the same field, so
             that nothing but the strength differs between them.
 
@@ -47,7 +47,7 @@ def distort(pixels: Pixels, kind: str, level: int, *, seed: int = 0) -> Pixels:
 
     Raises:
         ConfigError: there is no such kind or level, or this Pillow was built without its codec.
-        ImageError: the array is no RGB picture.
+        ImageError: the array is no RGB image.
     """
     if kind not in STRENGTHS:
         raise ConfigError(f"distortion {kind!r}: choose one of {', '.join(STRENGTHS)}")
@@ -78,7 +78,7 @@ def _jpeg2000(pixels: Pixels, ratio: float) -> Pixels:
 
 
 def _recoded(pixels: Pixels, codec: str, **options: Any) -> Pixels:
-    """What is left of a picture after a file of Pillow's format ``codec``."""
+    """What is left of an image after a file of Pillow's format ``codec``."""
     stream = io.BytesIO()
     try:
         Image.fromarray(pixels).save(stream, codec, **options)

@@ -1,4 +1,4 @@
-"""Pictures in folders, and the crops that parity is measured on."""
+"""Images in folders, and the crops that parity is measured on."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from lifeiqa.preprocess.crops import crops_from_pixels, with_plan
 from lifeiqa.preprocess.decode import SUFFIXES, Pixels, decode
 
 PARITY_DISTORTIONS = (
-    ("blur", 0),  # the untouched picture
+    ("blur", 0),  # the untouched image
     ("blur", 3),
     ("noise", 3),
     ("jpeg", 4),
     ("darken", 3),
     ("contrast", 4),
 )
-"""Kind and level of each form of a picture that parity is measured on; the untouched one first."""
+"""Kind and level of each form of an image that parity is measured on; the untouched one first."""
 
 
-def pictures_in(folder: Path, *, recursive: bool = True) -> list[Path]:
-    """Every picture in a folder, by its name's ending, in order of path.
+def images_in(folder: Path, *, recursive: bool = True) -> list[Path]:
+    """Every image in a folder, by its name's ending, in order of path.
 
     Raises:
         DatasetError: there is none.
@@ -33,21 +33,21 @@ def pictures_in(folder: Path, *, recursive: bool = True) -> list[Path]:
     paths = folder.glob("**/*" if recursive else "*")
     found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise DatasetError(f"{folder}: no picture in this folder ({' '.join(sorted(SUFFIXES))})")
+        raise DatasetError(f"{folder}: no image in this folder ({' '.join(sorted(SUFFIXES))})")
     return found
 
 
 def parity_crops(
-    pictures: Iterable[Path], preprocessing: Preprocessing, size: int, *, distort: bool
+    images: Iterable[Path], preprocessing: Preprocessing, size: int, *, distort: bool
 ) -> Pixels:
-    """The middle crop of each picture, ``(n, S, S, 3)``; with ``distort``, of each distorted form.
+    """The middle crop of each image, ``(n, S, S, 3)``; with ``distort``, of each distorted form.
 
     Distortions spread the scores, so that a rank correlation between two runtimes says something.
     """
     plan = with_plan(preprocessing, "center")
     chosen = PARITY_DISTORTIONS if distort else PARITY_DISTORTIONS[:1]
     crops = []
-    for path in pictures:
+    for path in images:
         # Cut first, so that a large photograph costs no more than a small one.
         (crop,) = crops_from_pixels(decode(path), plan, size)
         crops += [distortions.distort(crop, kind, level) for kind, level in chosen]

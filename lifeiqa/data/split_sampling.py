@@ -1,6 +1,6 @@
 """Splits drawn from a seed: of a share, of one fold after another, of an official part.
 
-What is drawn is a unit: a picture, or a reference with every picture that was made from it, so
+What is drawn is a unit: an image, or a reference with every image that was made from it, so
 that no content is both learned and tested. Units are ordered by the sha256 of the seed, the
 purpose and their name, and the first of them are taken. A split therefore depends on the seed and
 the names alone: not on the order of the rows, nor on the platform, nor on the version of a random
@@ -34,7 +34,7 @@ def make_split(
     Args:
         table: what is split.
         method: None takes the official split where the table has one, else by reference where it
-            has references, else by picture.
+            has references, else by image.
         seed: of the draw, 0 or more.
         test: share of all units that is tested, in (0, 1); an official split has its own.
         val: share of the remaining units that chooses the checkpoint, in [0, 1); 0 for none. An
@@ -69,10 +69,10 @@ def make_split(
 
 
 def folds(table: Table, count: int, *, seed: int = 0, val: float = 0.1) -> list[Split]:
-    """As many splits, which together test every picture once.
+    """As many splits, which together test every image once.
 
     Args:
-        table: what is split; by reference where it has references, else by picture.
+        table: what is split; by reference where it has references, else by image.
         count: number of folds, 2 or more.
         seed: of the draw.
         val: share of the units outside a fold that chooses the checkpoint, in (0, 1).
@@ -105,7 +105,7 @@ def unsplit(table: Table, *, seed: int = 0) -> Split:
 
 
 def subset(split: Split, table: Table, share: float, seed: int | None = None) -> Split:
-    """A split with a share of its training units, and all its validation and test pictures.
+    """A split with a share of its training units, and all its validation and test images.
 
     With one seed, the 20 % lie inside the 40 %.
 
@@ -135,9 +135,7 @@ def subset(split: Split, table: Table, share: float, seed: int | None = None) ->
 def _split(table: Table, method: Method, seed: int, train: Rows, val: Rows, test: Rows) -> Split:
     names = names_in(table)
     learned, held, tested = (tuple(names[row] for row in rows) for rows in (train, val, test))
-    return Split(
-        method=method, seed=seed, pictures=len(table), train=learned, val=held, test=tested
-    )
+    return Split(method=method, seed=seed, images=len(table), train=learned, val=held, test=tested)
 
 
 def _method_for(table: Table) -> Method:
@@ -164,7 +162,7 @@ def _drawn(table: Table, rows: Rows, method: Method, share: float, purpose: str)
     units = _units(table, rows, method)
     if len(units) < 2:
         raise DatasetError(
-            f"{table.name}: {len(rows)} pictures of {len(units)} contents are left to draw "
+            f"{table.name}: {len(rows)} images of {len(units)} contents are left to draw "
             f"{purpose.partition('/')[2]} from; at least 2 contents are needed"
         )
     count = min(max(round(share * len(units)), 1), len(units) - 1)

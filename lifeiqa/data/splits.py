@@ -1,4 +1,4 @@
-"""A split of a table into training, validation and test, saved by the names of its pictures."""
+"""A split of a table into training, validation and test, saved by the names of its images."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which pictures of a table are learned, which choose the checkpoint, which are tested.
+    """Which images of a table are learned, which choose the checkpoint, which are tested.
 
-    Pictures are named below the innermost folder that holds all those of the table, so that a
+    Images are named below the innermost folder that holds all those of the table, so that a
     split fits every copy of its data set.
 
     Attributes:
-        method: ``"random"`` by picture, ``"reference"`` by reference, or ``"official"``.
+        method: ``"random"`` by image, ``"reference"`` by reference, or ``"official"``.
         seed: what it was drawn from.
-        pictures: number of rows of the table.
-        train: names of the pictures that are learned, in the table's order, as all three.
+        images: number of rows of the table.
+        train: names of the images that are learned, in the table's order, as all three.
         val: those that choose the checkpoint; empty in the protocol of most of the literature.
         test: those that nothing is chosen on.
         share: share of the training units that `subset` kept.
@@ -37,7 +37,7 @@ class Split:
 
     method: Method
     seed: int
-    pictures: int
+    images: int
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
@@ -62,10 +62,10 @@ class Split:
         """
         row_of = {name: row for row, name in enumerate(names_in(table))}
         unknown = [name for name in self.train + self.val + self.test if name not in row_of]
-        if unknown or self.pictures != len(table):
+        if unknown or self.images != len(table):
             raise DatasetError(
-                f"{table.name}: the split is of {self.pictures:,} pictures, the table has "
-                f"{len(table):,}; {len(unknown):,} pictures of the split are not in it"
+                f"{table.name}: the split is of {self.images:,} images, the table has "
+                f"{len(table):,}; {len(unknown):,} images of the split are not in it"
                 f"{f', first {unknown[0]}' if unknown else ''}. Split this table anew"
             )
         return {part: [row_of[name] for name in getattr(self, part)] for part in PARTS}
@@ -89,14 +89,14 @@ class Split:
             sound = (
                 split.method in get_args(Method)
                 and all(isinstance(name, str) for name in listed)
-                and distinct == len(listed) <= split.pictures
-                and (split.share < 1 or len(listed) == split.pictures)
+                and distinct == len(listed) <= split.images
+                and (split.share < 1 or len(listed) == split.images)
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(f"this is no split: {error!r}") from None
         if not sound:
             raise DatasetError(
-                f"this is no split by {split.method!r} of {split.pictures} pictures: it lists "
+                f"this is no split by {split.method!r} of {split.images} images: it lists "
                 f"{distinct:,} of them in {len(listed):,} places"
             )
         return split
@@ -125,7 +125,7 @@ def read_split(path: Path) -> Split:
 
 
 def names_in(table: Table) -> list[str]:
-    """The pictures' paths below the innermost folder that holds them all: the same anywhere."""
+    """The images' paths below the innermost folder that holds them all: the same anywhere."""
     paths = [path.absolute() for path in table.paths]
     top = os.path.commonpath([path.parent for path in paths])
     return [path.relative_to(top).as_posix() for path in paths]

@@ -1,4 +1,4 @@
-"""Any CSV of picture paths and human scores."""
+"""Any CSV of image paths and human scores."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Pictures and their scores, row by row.
+    """Images and their scores, row by row.
 
     Attributes:
         name: what reports call it.
-        paths: picture files; every one exists.
+        paths: image files; every one exists.
         scores: human scores in the units of the file.
         labels: range and direction of the scores, where the data set declares them.
-        references: the undistorted picture that each row was made from, where there is one.
+        references: the undistorted image that each row was made from, where there is one.
         distortions: kind of distortion of each row, where it is known.
         parts: ``"train"``, ``"val"`` or ``"test"`` for each row of an official split.
     """
@@ -78,13 +78,13 @@ class Table:
         """Refuse scores that rank nothing, which can be neither learned nor correlated.
 
         Raises:
-            DatasetError: there are fewer than two pictures, or every score is the same.
+            DatasetError: there are fewer than two images, or every score is the same.
         """
         if len(self) < 2:
-            raise DatasetError(f"{self.name}: {len(self)} pictures; at least 2 are needed")
+            raise DatasetError(f"{self.name}: {len(self)} images; at least 2 are needed")
         if min(self.scores) == max(self.scores):
             raise DatasetError(
-                f"{self.name}: the score of all {len(self)} pictures is {self.scores[0]}, so that "
+                f"{self.name}: the score of all {len(self)} images is {self.scores[0]}, so that "
                 f"nothing can be learned or correlated. Is it the right column?"
             )
 
@@ -102,7 +102,7 @@ def read_table(
     ``dis_type``, ``distortion`` or ``dist_type`` the distortions, and ``split`` or ``set`` the
     official split (train or training, val or valid or validation, test).
 
-    A picture may be listed once. Twice, it could fall on both sides of a split, and which of two
+    An image may be listed once. Twice, it could fall on both sides of a split, and which of two
     scores is meant is not ours to say.
 
     Args:
@@ -112,7 +112,7 @@ def read_table(
         score_column: name of the column of scores, likewise.
 
     Raises:
-        DatasetError: a column or a picture is missing, a picture is listed twice, a score is no
+        DatasetError: a column or an image is missing, an image is listed twice, a score is no
             number, a part of the split is unknown, a row has no reference, or there is no row.
     """
     images = path.parent if images is None else images
@@ -121,17 +121,17 @@ def read_table(
     score_column = _column(path, columns, score_column, _SCORE_NAMES, "scores", "--score-column")
     if not rows:
         raise DatasetError(f"{path}: the table has a header and no row")
-    pictures = tuple(images / (row[path_column] or "") for _, row in rows)
-    missing = [picture for picture in pictures if not picture.is_file()]
+    paths = tuple(images / (row[path_column] or "") for _, row in rows)
+    missing = [image for image in paths if not image.is_file()]
     if missing:
         raise DatasetError(
-            f"{path}: {len(missing)} of {len(rows)} pictures are missing, first {missing[0]}. "
+            f"{path}: {len(missing)} of {len(rows)} images are missing, first {missing[0]}. "
             f"Give the folder that the paths are relative to with --images"
         )
-    refuse_repeats(path, pictures)
+    refuse_repeats(path, paths)
     return Table(
         name=path.stem,
-        paths=pictures,
+        paths=paths,
         scores=tuple(number(row[score_column], where) for where, row in rows),
         references=_optional(columns, rows, _REFERENCE_NAMES, _text),
         distortions=_optional(columns, rows, _DISTORTION_NAMES, lambda cell, _: cell or ""),
@@ -204,18 +204,18 @@ def part(cell: object, where: str) -> str:
         ) from None
 
 
-def refuse_repeats(source: object, pictures: Sequence[Path]) -> None:
-    """Refuse a picture that is listed twice.
+def refuse_repeats(source: object, images: Sequence[Path]) -> None:
+    """Refuse an image that is listed twice.
 
     Raises:
         DatasetError: one is; the message opens with ``source``.
     """
     rows: dict[Path, int] = {}
-    for row, picture in enumerate(pictures, start=1):
-        if (first := rows.setdefault(picture, row)) != row:
+    for row, image in enumerate(images, start=1):
+        if (first := rows.setdefault(image, row)) != row:
             raise DatasetError(
-                f"{source}: {picture} is listed twice, in rows {first} and {row}. "
-                f"Keep one row for each picture"
+                f"{source}: {image} is listed twice, in rows {first} and {row}. "
+                f"Keep one row for each image"
             )
 
 

@@ -1,6 +1,6 @@
-"""Bootstrap intervals of correlations: how far a figure could move with other pictures.
+"""Bootstrap intervals of correlations: how far a figure could move with other images.
 
-A resample is held as counts, how often it drew each picture, so that many resamples are one matrix
+A resample is held as counts, how often it drew each image, so that many resamples are one matrix
 and a correlation of all of them a few sums over it. Efron and Tibshirani, "An Introduction to the
 Bootstrap", 1993, chapter 13: the percentile interval.
 """
@@ -17,22 +17,22 @@ import numpy.typing as npt
 from lifeiqa.metrics import FloatArray, krcc
 
 Counts: TypeAlias = npt.NDArray[np.int64]
-"""How often each resample drew each picture, ``(resamples, n)``."""
+"""How often each resample drew each image, ``(resamples, n)``."""
 Interval: TypeAlias = tuple[float, float]
 Resampled: TypeAlias = Callable[[FloatArray, FloatArray, Counts], FloatArray]
 
 _BLOCK = 1 << 20
-"""Counts that are worked on at once: 8 MiB of each temporary, whatever the number of pictures."""
+"""Counts that are worked on at once: 8 MiB of each temporary, whatever the number of images."""
 
 
 def draw(n: int, groups: Sequence[str] | None, resamples: int, seed: int) -> Counts:
     """Draw resamples with replacement.
 
     Args:
-        n: number of pictures.
-        groups: the group of each picture, for instance its reference. Pictures of one reference
+        n: number of images.
+        groups: the group of each image, for instance its reference. Images of one reference
             are not independent, so that whole groups are drawn (the cluster bootstrap); None draws
-            single pictures.
+            single images.
         resamples: how many.
         seed: of the draw.
 
@@ -50,7 +50,7 @@ def interval(figure: Resampled, x: FloatArray, y: FloatArray, counts: Counts) ->
     """The middle 95 % of a figure over the resamples.
 
     NaN when a resample leaves the figure undefined, or when there is but one group and all drew the
-    same: the pictures, or their groups, are too few to tell.
+    same: the images, or their groups, are too few to tell.
 
     Args:
         figure: one of the functions below.
@@ -70,7 +70,7 @@ def difference(
 ) -> FloatArray:
     """How much more one prediction agrees than another on each resample, ``(resamples,)``.
 
-    Both are judged on the same pictures, so that what is hard for both cancels: the interval of
+    Both are judged on the same images, so that what is hard for both cancels: the interval of
     the difference is far narrower than those of the two figures.
 
     Args:
@@ -108,9 +108,9 @@ def _blocks(counts: Counts) -> Iterator[Counts]:
 
 
 def _ranks(values: FloatArray, counts: Counts) -> FloatArray:
-    """Average ranks of each picture in each resample, ``(resamples, n)``.
+    """Average ranks of each image in each resample, ``(resamples, n)``.
 
-    Equal values, and a picture that was drawn more than once, fill as many places as they count
+    Equal values, and an image that was drawn more than once, fill as many places as they count
     and share the mean of these places: the places below them, and half of their own.
     """
     distinct, index = np.unique(values, return_inverse=True)

@@ -30,25 +30,25 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Evaluation:
-    """Score every picture of a table and compare with its human scores.
+    """Score every image of a table and compare with its human scores.
 
     Predictions are negated where the model and the table differ in direction, so that a good model
     always correlates positively. A table without labels is taken to have the model's direction.
 
     Args:
         scorer: the model.
-        table: at least two pictures with their human scores.
-        part: which pictures of which table these are, for the report; see `take_part`.
+        table: at least two images with their human scores.
+        part: which images of which table these are, for the report; see `take_part`.
         resamples: of the bootstrap, by reference where the table names references; 0 for none.
-            The interval after the logistic fit keeps the curve that was fitted to all pictures: a
+            The interval after the logistic fit keeps the curve that was fitted to all images: a
             new fit for each resample costs minutes and moves four parameters of hundreds of scores
             hardly at all.
         seed: of the bootstrap.
-        progress: called with the number of pictures done so far.
+        progress: called with the number of images done so far.
 
     Raises:
-        DatasetError: there are fewer than two pictures, or all human scores are the same.
-        ImageError: a picture cannot be scored; nothing is left out silently.
+        DatasetError: there are fewer than two images, or all human scores are the same.
+        ImageError: an image cannot be scored; nothing is left out silently.
     """
     table.require_spread()
     scores = []

@@ -1,7 +1,7 @@
 """The figure of an explanation: attention, score and experts of each query token (Fig. 9).
 
-Several crops are drawn at once, each where it lies in the picture: where they overlap, and
-wherever a token has one figure for the whole picture, that figure is the mean over the crops.
+Several crops are drawn at once, each where it lies in the image: where they overlap, and
+wherever a token has one figure for the whole image, that figure is the mean over the crops.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 Heat = npt.NDArray[np.float64]
 _PANEL = 2.3  # inches along the longer side of a token's panel
-_LIGHT = 0.7  # share that the grey picture below a map keeps
+_LIGHT = 0.7  # share that the grey image below a map keeps
 _SMALL = 7  # points
 _DPI = 150
 
 
 def attention_maps(explanation: Explanation, layer: int | None = None) -> Heat:
-    """``(N, H, W)``: how much each token attends to each place of the picture.
+    """``(N, H, W)``: how much each token attends to each place of the image.
 
     The mean over the heads, times the number of cells, so that 1 is even attention; linear between
     the centres of the cells. Where crops overlap it is their mean, and where no crop is it is NaN.
@@ -55,8 +55,8 @@ def attention_maps(explanation: Explanation, layer: int | None = None) -> Heat:
     places = np.arange(size) + 0.5
     weights = [np.interp(places, centres, one_cell) for one_cell in np.eye(len(centres))]
     spread = np.stack(weights, axis=1)  # (S, G)
-    total = np.zeros((relative.shape[1], *explanation.picture.shape[:2]))
-    times = np.zeros(explanation.picture.shape[:2])
+    total = np.zeros((relative.shape[1], *explanation.image.shape[:2]))
+    times = np.zeros(explanation.image.shape[:2])
     for maps, (top, left) in zip(relative, explanation.windows, strict=True):
         rows, columns = slice(top, top + size), slice(left, left + size)
         total[:, rows, columns] += spread @ maps @ spread.T
@@ -66,7 +66,7 @@ def attention_maps(explanation: Explanation, layer: int | None = None) -> Heat:
 
 
 def draw(explanation: Explanation, *, layer: int | None = None) -> Figure:
-    """The picture with its crops, a panel for each token, and the router's weights.
+    """The image with its crops, a panel for each token, and the router's weights.
 
     Args:
         explanation: what `lifeiqa.model.explain.explain` gives.
@@ -85,8 +85,8 @@ def draw(explanation: Explanation, *, layer: int | None = None) -> Figure:
     tokens = explanation.token_scores.shape[1]
     rows = max(1, math.isqrt(tokens * 2 // 3))
     columns = math.ceil(tokens / rows)
-    scale = _PANEL / max(explanation.picture.shape)
-    height, width = (scale * side for side in explanation.picture.shape[:2])
+    scale = _PANEL / max(explanation.image.shape)
+    height, width = (scale * side for side in explanation.image.shape[:2])
     width = max(width, 1.6)  # the titles need it
     figure: Figure = figures.Figure(
         figsize=((columns + 1.5) * width + 0.8, rows * (height + 0.42) + 0.2),
@@ -94,14 +94,14 @@ def draw(explanation: Explanation, *, layer: int | None = None) -> Figure:
         layout="constrained",
     )
     ((left, right),) = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.5, columns])
-    _draw_picture(left, explanation)
+    _draw_image(left, explanation)
     panels = right.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes in panels:
         axes.set_axis_off()
     for token, axes in enumerate(panels[:tokens]):
         _draw_token(axes, explanation, token)
     if maps is not None:
-        # One scale for all tokens; the more attention, the less of the grey picture shows through.
+        # One scale for all tokens; the more attention, the less of the grey image shows through.
         highest = np.nanmax(maps)
         for axes, heat in zip(panels, maps, strict=False):
             opacity = np.nan_to_num(0.15 + 0.7 * np.sqrt(heat / highest))
@@ -125,15 +125,15 @@ def write(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format="png")
 
 
-def _draw_picture(figure: Any, explanation: Explanation) -> None:
-    """The picture with its crops, above the router's weights."""
+def _draw_image(figure: Any, explanation: Explanation) -> None:
+    """The image with its crops, above the router's weights."""
     weights = explanation.weights
     if weights is None:
         axes = figure.subplots()
     else:
         axes, bars = figure.subplots(2, 1, height_ratios=[1.5, 1])
         _draw_weights(bars, weights.mean(0))
-    axes.imshow(explanation.picture)
+    axes.imshow(explanation.image)
     axes.set_axis_off()
     crops = len(explanation.windows)
     over = "one crop" if crops == 1 else f"mean of {crops} crops"
@@ -142,8 +142,8 @@ def _draw_picture(figure: Any, explanation: Explanation) -> None:
 
 
 def _draw_token(axes: Any, explanation: Explanation, token: int) -> None:
-    """The dimmed picture under the token's score and its experts, the heaviest first."""
-    axes.imshow(explanation.picture.mean(2), cmap="gray", vmin=0, vmax=255 / _LIGHT)
+    """The dimmed image under the token's score and its experts, the heaviest first."""
+    axes.imshow(explanation.image.mean(2), cmap="gray", vmin=0, vmax=255 / _LIGHT)
     _outline_crops(axes, explanation, linewidth=0.5)
     title = f"token {token + 1}: {explanation.token_scores[:, token].mean():.3f}"
     weights, mask = explanation.weights, explanation.mask

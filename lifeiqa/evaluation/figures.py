@@ -43,7 +43,7 @@ def scatter(evaluation: Evaluation) -> Any:
     predicted, human = np.asarray(evaluation.predicted), np.asarray(evaluation.table.scores)
     figures = evaluation.agreement
     figure, axes = _blank((5.4, 5.0))
-    # Many pictures make a cloud: smaller and fainter points keep its density visible.
+    # Many images make a cloud: smaller and fainter points keep its density visible.
     size, alpha = (16, 0.55) if len(human) <= 1000 else (6, 0.3)
     axes.scatter(predicted, human, s=size, alpha=alpha, color=_POINTS, linewidths=0)
     fit = fit_logistic4(evaluation.aligned, human)

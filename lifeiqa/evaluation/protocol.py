@@ -1,4 +1,4 @@
-"""Which pictures a figure is measured on, and what the model knew of them."""
+"""Which images a figure is measured on, and what the model knew of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lifeiqa.errors import DatasetError
 
 Part: TypeAlias = Literal["train", "val", "test", "all"]
 
-EVERY = "every picture of the table"
+EVERY = "every image of the table"
 
 
 def take_part(table: Table, part: Part, split: Split | None = None) -> tuple[Table, str]:
@@ -41,17 +41,17 @@ def take_part(table: Table, part: Part, split: Split | None = None) -> tuple[Tab
         )
     if not len(chosen):
         raise DatasetError(f"{table.name}: the {part} part of {origin} is empty")
-    return chosen, f"the {part} part of {origin}, {len(chosen)} of {len(table)} pictures"
+    return chosen, f"the {part} part of {origin}, {len(chosen)} of {len(table)} images"
 
 
 def protocol(manifest: Manifest, table: Table, part: str) -> str:
-    """What was measured on, and whether the model's training record knows these pictures.
+    """What was measured on, and whether the model's training record knows these images.
 
-    The record names its tables and counts their pictures, which is all that can be compared.
+    The record names its tables and counts their images, which is all that can be compared.
 
     Args:
         manifest: of the model.
-        table: the pictures that are measured on.
+        table: the images that are measured on.
         part: which they are, see `take_part`.
     """
     trained = manifest.training.get("protocol")
@@ -63,33 +63,33 @@ def _known(manifest: Manifest, table: Table) -> str:
     record, learned = manifest.training, manifest.labels.dataset
     if _is(record.get("val"), table):
         return (
-            f"its training record says that {table.name} ({len(table)} pictures) chose the "
+            f"its training record says that {table.name} ({len(table)} images) chose the "
             f"checkpoint: expect less on others"
         )
     if _is(record.get("train"), table):
         return (
-            f"its training record says that the model learned these pictures ({table.name}, "
+            f"its training record says that the model learned these images ({table.name}, "
             f"{len(table)}): the figures tell nothing about others"
         )
     if table.labels is not None and table.labels.dataset.lower() != learned.lower():
         return f"across data sets: the model learned {learned}"
     sides = [
-        f"{what} {side['name']} ({side['pictures']} pictures)"
+        f"{what} {side['name']} ({side['images']} images)"
         for what, side in (("learned", record.get("train")), ("was chosen on", record.get("val")))
-        if isinstance(side, dict) and side.keys() >= {"name", "pictures"}
+        if isinstance(side, dict) and side.keys() >= {"name", "images"}
     ]
     if not sides:
-        return f"the model learned {learned}, its record does not say which pictures"
+        return f"the model learned {learned}, its record does not say which images"
     return f"the model {' and '.join(sides)} of {learned}; whether any of them is here is not known"
 
 
 def _is(side: Any, table: Table) -> bool:
     """Whether a side of a training record is this table.
 
-    By its fingerprint; an older record has only its name and number of pictures.
+    By its fingerprint; an older record has only its name and number of images.
     """
     if not isinstance(side, dict):
         return False
     if "sha256" in side:
         return bool(side["sha256"] == table.sha256)
-    return (side.get("name"), side.get("pictures")) == (table.name, len(table))
+    return (side.get("name"), side.get("images")) == (table.name, len(table))

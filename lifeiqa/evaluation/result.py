@@ -31,10 +31,10 @@ TITLES = {
 
 @dataclass(frozen=True)
 class DistortionAgreement:
-    """Agreement on the pictures of one kind of distortion.
+    """Agreement on the images of one kind of distortion.
 
     Attributes:
-        n: number of pictures.
+        n: number of images.
         srocc: Spearman's rank correlation.
         plcc: Pearson's correlation of the raw scores.
         srocc_interval: its bootstrap interval; None without resamples.
@@ -54,9 +54,9 @@ class Evaluation:
         manifest: of the model.
         runtime: what ran it.
         crops: the crop plan.
-        table: the pictures with their human scores.
-        predicted: score of each picture, in the model's label units.
-        protocol: which pictures these are, and what the model knew of them.
+        table: the images with their human scores.
+        predicted: score of each image, in the model's label units.
+        protocol: which images these are, and what the model knew of them.
         agreement: of the human scores with the predictions, aligned in direction.
         intervals: 95 % bootstrap intervals by figure; empty without resamples.
         resamples: how many; 0 for none.
@@ -134,7 +134,7 @@ def aligned(predicted: npt.ArrayLike, manifest: Manifest, table: Table) -> Float
 
 
 def write_predictions(evaluation: Evaluation, path: Path) -> None:
-    """Write a CSV with a row for each picture: its path, both scores, and what its table knows."""
+    """Write a CSV with a row for each image: its path, both scores, and what its table knows."""
     table = evaluation.table
     columns = {
         "path": [printable(path) for path in table.paths],
@@ -159,7 +159,7 @@ def _direction(evaluation: Evaluation) -> str:
 
 
 def _resampled(table: Table) -> str:
-    return "pictures" if table.references is None else "references"
+    return "images" if table.references is None else "references"
 
 
 def _figure_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:

@@ -1,7 +1,7 @@
-"""Sense, beside correlation: a picture that is distorted more and more must score worse and worse.
+"""Sense, beside correlation: an image that is distorted more and more must score worse and worse.
 
-It needs no human scores. Rank correlation over a data set says whether different pictures come in
-the right order; this says whether one picture and its own worse forms do.
+It needs no human scores. Rank correlation over a data set says whether different images come in
+the right order; this says whether one image and its own worse forms do.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ KINDS = ("blur", "noise", "jpeg", "jpeg2000", "contrast", "colour")
 
 @dataclass(frozen=True, eq=False)
 class Sense:
-    """Scores of pictures under distortions of rising strength.
+    """Scores of images under distortions of rising strength.
 
     A step is from one level to the next; it falls when the score gets strictly worse, whichever
-    direction that is for the model. A pair of picture and kind is monotone when every step falls.
+    direction that is for the model. A pair of image and kind is monotone when every step falls.
 
     Attributes:
         model: what the scores came from.
-        direction: whether a higher or a lower score is a better picture.
+        direction: whether a higher or a lower score is a better image.
         kinds: the K kinds of distortion.
-        scores: ``(P, K, 6)`` in label units: P pictures, levels 0 (untouched) to 5.
+        scores: ``(P, K, 6)`` in label units: P images, levels 0 (untouched) to 5.
         seed: that of the noise.
     """
 
@@ -74,7 +74,7 @@ class Sense:
             "model": self.model,
             "direction": self.direction,
             "seed": self.seed,
-            "pictures": len(self.scores),
+            "images": len(self.scores),
             "pairs": self.falls.all(-1).size,
             "monotone": self.monotone,
             "steps": self.falls.size,
@@ -92,7 +92,7 @@ class Sense:
     def __str__(self) -> str:
         pairs = self.falls.all(-1)
         lines = [
-            f"{self.model}: {pairs.sum()} of {pairs.size} pairs of {len(self.scores)} pictures "
+            f"{self.model}: {pairs.sum()} of {pairs.size} pairs of {len(self.scores)} images "
             f"with {len(self.kinds)} distortions get worse at every step",
             f"{'':10}{'monotone':>8}{'steps':>8}  mean score at levels 0 to {LEVELS}",
         ]
@@ -108,27 +108,27 @@ def _shares(name: str, sense: Sense) -> str:
 
 def sense(
     scorer: Scorer,
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     kinds: Sequence[str] = KINDS,
     *,
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Sense:
-    """Score every picture untouched and under every kind of distortion at its five levels.
+    """Score every image untouched and under every kind of distortion at its five levels.
 
-    A picture is distorted at its own size, before the scorer reduces it: on photographs far
+    An image is distorted at its own size, before the scorer reduces it: on photographs far
     larger than the model's working scale the same strengths are milder.
 
     Args:
-        scorer: gives 1 + 5 K scores a picture.
-        pictures: undistorted photographs; none of them may be missing or damaged.
+        scorer: gives 1 + 5 K scores an image.
+        images: undistorted photographs; none of them may be missing or damaged.
         kinds: keys of `lifeiqa.data.distortions.STRENGTHS`, each once.
         seed: draws the noise.
-        report: takes a line for each picture.
+        report: takes a line for each image.
 
     Raises:
-        ConfigError: there is no picture, no kind, an unknown one, or one twice.
-        ImageError: a picture cannot be read.
+        ConfigError: there is no image, no kind, an unknown one, or one twice.
+        ImageError: an image cannot be read.
     """
     unknown = [kind for kind in kinds if kind not in STRENGTHS]
     if unknown or not kinds or len(set(kinds)) < len(kinds):
@@ -136,11 +136,11 @@ def sense(
             f"kinds {', '.join(kinds) or '(none)'}: name one or more of {', '.join(STRENGTHS)}, "
             f"each once"
         )
-    if not pictures:
-        raise ConfigError("there is no picture to distort: name a folder that holds some")
-    scores = np.empty((len(pictures), len(kinds), LEVELS + 1))
-    for row, path in enumerate(pictures):
-        report(f"{row + 1} of {len(pictures)}: {printable(path)}")
+    if not images:
+        raise ConfigError("there is no image to distort: name a folder that holds some")
+    scores = np.empty((len(images), len(kinds), LEVELS + 1))
+    for row, path in enumerate(images):
+        report(f"{row + 1} of {len(images)}: {printable(path)}")
         pixels = decode(path, max_pixels=scorer.max_pixels)
         scores[row, :, 0] = scorer.score(pixels).value
         for column, kind in enumerate(kinds):

@@ -1,4 +1,4 @@
-"""Scores the pictures of a Ray Dataset.
+"""Scores the images of a Ray Dataset.
 
 ::
 
@@ -49,30 +49,30 @@ _RUN = 32  # crops in one run, as many as Scorer takes
 
 
 class ScoreBatch:
-    """For ``ray.data.Dataset.map_batches``: adds `COLUMNS` to a batch of pictures.
+    """For ``ray.data.Dataset.map_batches``: adds `COLUMNS` to a batch of images.
 
     Ray makes one in each actor, from arguments that it can pickle, and the session is opened there.
     Every machine needs the model file under the same path, or the bundled model.
 
-    A picture that cannot be scored, or a null, is a row whose ``error`` and ``message`` say why
+    An image that cannot be scored, or a null, is a row whose ``error`` and ``message`` say why
     and whose ``score``, ``std``, ``width``, ``height`` and ``crops`` are null; for any other row
     ``error`` and ``message`` are null. Nulls are Arrow's, never NaN, and a column has the same type
     in every batch, also where all its values are null.
 
-    Crops are joined across pictures and scored 32 at a time. Beside the batch itself, memory holds
-    these and one decoded picture with its crops, however many pictures a batch has.
+    Crops are joined across images and scored 32 at a time. Beside the batch itself, memory holds
+    these and one decoded image with its crops, however many images a batch has.
 
     Args:
-        column: the column of pictures: paths, the bytes of files, or uint8 RGB ``(H, W, 3)``.
+        column: the column of images: paths, the bytes of files, or uint8 RGB ``(H, W, 3)``.
         model: a model file; None takes the bundled model.
         crops: a crop plan in place of the model's own, see `lifeiqa.preprocess.crops.CropPlan`.
         provider: see `lifeiqa.open_session`. Name one where machines differ: runtimes round in
             different ways.
         threads: CPU threads of the session, by default the one CPU that Ray gives to an actor. Give
             as many as ``num_cpus``; None leaves it to the runtime, which may take every core.
-        max_pixels: the largest picture that is decoded.
+        max_pixels: the largest image that is decoded.
         prefix: stands before the name of each column that is added.
-        drop: leave the column of pictures out of the result. Bytes then do not travel on.
+        drop: leave the column of images out of the result. Bytes then do not travel on.
 
     Raises:
         LifeIQAError: the model cannot be opened or the crop plan cannot be read.
@@ -103,7 +103,7 @@ class ScoreBatch:
 
         Args:
             batch: a ``pyarrow.Table`` (``batch_format="pyarrow"``), which is best: its other
-                columns stay as they are, and pictures are copied one at a time. Or a dict of numpy
+                columns stay as they are, and images are copied one at a time. Or a dict of numpy
                 arrays, in which Ray has turned integers with nulls into floats.
 
         Returns:
@@ -112,12 +112,12 @@ class ScoreBatch:
 
         Raises:
             ConfigError: there is no such column, or the batch has one of `COLUMNS` already.
-            LifeIQAError: the session failed, which says nothing about a picture.
+            LifeIQAError: the session failed, which says nothing about an image.
         """
         table = isinstance(batch, self._arrow.Table)
         self._require_columns(batch.column_names if table else list(batch))
-        pictures = batch[self._column]
-        rows = self._rows((value.as_py() for value in pictures) if table else pictures)
+        images = batch[self._column]
+        rows = self._rows((value.as_py() for value in images) if table else images)
         added = {
             self._prefix + name: self._arrow.array([row.get(name) for row in rows], type=kind)
             for name, kind in COLUMNS.items()
@@ -133,7 +133,7 @@ class ScoreBatch:
         if self._column not in names:
             raise ConfigError(
                 f"there is no column {self._column!r} in a batch of {', '.join(names)}: "
-                f"name the one that holds the pictures"
+                f"name the one that holds the images"
             )
         taken = [self._prefix + name for name in COLUMNS if self._prefix + name in names]
         if taken:
@@ -141,10 +141,10 @@ class ScoreBatch:
                 f"the batch has {', '.join(taken)} already: give a prefix, for instance 'iqa_'"
             )
 
-    def _rows(self, pictures: Iterable[Any]) -> list[dict[str, Any]]:
-        """One row a picture; what is not in a row is null."""
+    def _rows(self, images: Iterable[Any]) -> list[dict[str, Any]]:
+        """One row an image; what is not in a row is null."""
         rows: list[dict[str, Any]] = []
-        runs = _runs(self._crops(pictures, rows))
+        runs = _runs(self._crops(images, rows))
         none = np.empty(0, np.float32)
         scores = np.concatenate([none, *(self._scorer.score_crops(run) for run in runs)])
         start = 0
@@ -162,31 +162,31 @@ class ScoreBatch:
                 row |= {**size, "score": score.value, "std": score.std}
         return rows
 
-    def _crops(self, pictures: Iterable[Any], rows: list[dict[str, Any]]) -> Iterator[Pixels]:
-        """The crops ``(N, S, S, 3)`` of each picture, and a row for every one, with its size."""
+    def _crops(self, images: Iterable[Any], rows: list[dict[str, Any]]) -> Iterator[Pixels]:
+        """The crops ``(N, S, S, 3)`` of each image, and a row for every one, with its size."""
         manifest = self._scorer.manifest
         model = {"model": manifest.title, "model_sha256": manifest.sha256}
-        for picture in pictures:
+        for image in images:
             try:
-                found = self._cut(picture)
+                found = self._cut(image)
             except ImageError as error:
-                # The row names the picture already.
-                message = str(error).removeprefix(f"{describe(picture)}: ")
+                # The row names the image already.
+                message = str(error).removeprefix(f"{describe(image)}: ")
                 rows.append({**model, **_failure(error, message)})
                 continue
             size = {"width": found.width, "height": found.height, "crops": len(found.crops)}
             rows.append({**model, "size": size})
             yield found.crops
 
-    def _cut(self, picture: Any) -> Cut:
-        if not isinstance(picture, str | bytes | np.ndarray):
+    def _cut(self, image: Any) -> Cut:
+        if not isinstance(image, str | bytes | np.ndarray):
             raise ImageError(
-                f"{reprlib.repr(picture)} is no picture: a path, the bytes of a file, or uint8 RGB "
+                f"{reprlib.repr(image)} is no image: a path, the bytes of a file, or uint8 RGB "
                 f"of shape (H, W, 3) is expected"
             )
         scorer = self._scorer
         size = scorer.manifest.config.crop_size
-        return cut(picture, scorer.preprocessing, size, max_pixels=scorer.max_pixels)
+        return cut(image, scorer.preprocessing, size, max_pixels=scorer.max_pixels)
 
 
 def _failure(error: LifeIQAError, message: str) -> dict[str, Any]:

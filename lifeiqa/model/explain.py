@@ -1,4 +1,4 @@
-"""What a network looked at in a picture: attention, token scores and experts (Fig. 9)."""
+"""What a network looked at in an image: attention, token scores and experts (Fig. 9)."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A picture as a network saw it, crop by crop, and what each query token made of it.
+    """An image as a network saw it, crop by crop, and what each query token made of it.
 
     n crops of side S, N query tokens, E experts, G x G cells that the queries attend to.
 
     Attributes:
-        picture: uint8 ``(H, W, 3)`` at the working scale, where the crops were cut.
-        windows: ``(top, left)`` of each crop in ``picture``, pixels.
+        image: uint8 ``(H, W, 3)`` at the working scale, where the crops were cut.
+        windows: ``(top, left)`` of each crop in ``image``, pixels.
         crop_size: side S of a crop, pixels.
         scores: ``(n,)`` score of each crop, in label units.
         token_scores: ``(n, N)`` in label units; their mean over N is the score of the crop.
@@ -45,7 +45,7 @@ class Explanation:
         mask: ``(n, N, E)`` bool, the experts that each token used, equation (8); likewise.
     """
 
-    picture: Pixels
+    image: Pixels
     windows: tuple[tuple[int, int], ...]
     crop_size: int
     scores: Floats
@@ -57,7 +57,7 @@ class Explanation:
 
     @property
     def score(self) -> float:
-        """The score of the picture, as `lifeiqa.Scorer` gives it."""
+        """The score of the image, as `lifeiqa.Scorer` gives it."""
         return float(self.scores.mean(dtype=np.float64))
 
     @property
@@ -74,7 +74,7 @@ class Explanation:
         attention, weights = self.attention, self.weights
         return {
             "score": self.score,
-            "size": self.picture.shape[:2],
+            "size": self.image.shape[:2],
             "crop_size": self.crop_size,
             "cell_edges": self.edges,
             "crops": [
@@ -92,7 +92,7 @@ class Explanation:
 
 
 def explain_file(checkpoint: Path, image: ImageSource, *, crops: str | None = None) -> Explanation:
-    """Explain a picture by the network of a checkpoint, see `explain`.
+    """Explain an image by the network of a checkpoint, see `explain`.
 
     Args:
         checkpoint: a ``.safetensors`` file.
@@ -102,7 +102,7 @@ def explain_file(checkpoint: Path, image: ImageSource, *, crops: str | None = No
     Raises:
         ArtifactError: it cannot be read.
         ConfigError: it is an ONNX file, or the crop plan cannot be read.
-        ImageError: the picture cannot be decoded or cropped.
+        ImageError: the image cannot be decoded or cropped.
     """
     if checkpoint.suffix == ".onnx":
         raise ConfigError(
@@ -116,7 +116,7 @@ def explain_file(checkpoint: Path, image: ImageSource, *, crops: str | None = No
 
 @torch.inference_mode()
 def explain(model: ScoringModel, pixels: Pixels, preprocessing: Preprocessing) -> Explanation:
-    """Score the crops of a picture and keep what is seen on the way.
+    """Score the crops of an image and keep what is seen on the way.
 
     Args:
         model: sparse or dense, in evaluation mode; it is left as it is.
@@ -125,14 +125,14 @@ def explain(model: ScoringModel, pixels: Pixels, preprocessing: Preprocessing) -
 
     Raises:
         ConfigError: the network has neither cross-attention nor experts.
-        ImageError: the picture is too thin to be cropped.
+        ImageError: the image is too thin to be cropped.
     """
     network = model.network
     size = network.config.crop_size
-    picture = at_working_scale(pixels, preprocessing, size)
-    height, width = picture.shape[:2]
+    image = at_working_scale(pixels, preprocessing, size)
+    height, width = image.shape[:2]
     windows = CropPlan.parse(preprocessing.crops).windows(height, width, size)
-    crops = crops_at(windows, picture, size)
+    crops = crops_at(windows, image, size)
     if not _attentions(model) and network.head.router is None:
         raise ConfigError(
             "the network has neither cross-attention nor experts, so there is nothing to explain: "
@@ -147,7 +147,7 @@ def explain(model: ScoringModel, pixels: Pixels, preprocessing: Preprocessing) -
         attention = attention.reshape(*attention.shape[:-1], grid, grid)
         edges = tuple(cell * cells // grid * size / cells for cell in range(grid + 1))
     return Explanation(
-        picture=picture,
+        image=image,
         windows=tuple(windows),
         crop_size=size,
         scores=scores,

@@ -16,7 +16,7 @@ from lifeiqa.model.network import LifeIQA
 
 
 @torch.no_grad()
-def settle(network: LifeIQA) -> None:
+def round_weights_to_fp16(network: LifeIQA) -> None:
     """Round every weight to a float16 value, in place, after folding batch normalisation.
 
     Convolution kernels are rounded by `round_keeping_sums`, all else to the nearest value. What

@@ -1,8 +1,8 @@
-"""From a decoded picture to the square uint8 crops that the network takes; deterministic.
+"""From a decoded image to the square uint8 crops that the network takes; deterministic.
 
 The specification, for whoever repeats it in another language, as engines/cpp does:
 
-1. A picture whose shorter side exceeds ``short_side`` is reduced to it; one whose shorter side is
+1. An image whose shorter side exceeds ``short_side`` is reduced to it; one whose shorter side is
    below the crop is enlarged to the crop. The other side follows as ``floor(v + 0.5)`` of its
    exact value and is never below the crop.
 2. Resizing is two passes of one axis each, the horizontal first, each rounding to 8 bits. Pillow
@@ -77,7 +77,7 @@ class CropPlan:
         return {"center": 1, "five": 5, "grid": self.number**2, "random": self.number}[self.kind]
 
     def windows(self, height: int, width: int, size: int) -> list[tuple[int, int]]:
-        """``(top, left)`` of each crop of side ``size`` in a picture at least that large."""
+        """``(top, left)`` of each crop of side ``size`` in an image at least that large."""
         rows, columns = height - size, width - size
         if self.kind == "random":
             generator = _SplitMix64(self.seed)
@@ -110,7 +110,7 @@ class _SplitMix64:
 
 
 def crops_from_pixels(pixels: Pixels, preprocessing: Preprocessing, size: int) -> Pixels:
-    """Cut a picture into crops as its model wants them.
+    """Cut an image into crops as its model wants them.
 
     Args:
         pixels: RGB uint8 ``(H, W, 3)``.
@@ -121,26 +121,26 @@ def crops_from_pixels(pixels: Pixels, preprocessing: Preprocessing, size: int) -
         uint8 ``(N, S, S, 3)``, N as the plan says.
 
     Raises:
-        ImageError: the picture is so thin that enlarging its short side to S gives more pixels
-            than a picture may have.
+        ImageError: the image is so thin that enlarging its short side to S gives more pixels
+            than an image may have.
         ConfigError: the crop plan cannot be read, or the working scale is below the crop.
     """
     plan = CropPlan.parse(preprocessing.crops)
-    picture = at_working_scale(pixels, preprocessing, size)
-    height, width = picture.shape[:2]
-    return crops_at(plan.windows(height, width, size), picture, size)
+    image = at_working_scale(pixels, preprocessing, size)
+    height, width = image.shape[:2]
+    return crops_at(plan.windows(height, width, size), image, size)
 
 
-def at_working_scale(picture: R, preprocessing: Preprocessing, size: int) -> R | Pixels:
-    """The picture ``(H', W', 3)`` that crops of side ``size`` are cut from, steps 1 and 2 above."""
-    height, width = picture.shape[:2]
+def at_working_scale(image: R, preprocessing: Preprocessing, size: int) -> R | Pixels:
+    """The image ``(H', W', 3)`` that crops of side ``size`` are cut from, steps 1 and 2 above."""
+    height, width = image.shape[:2]
     height, width = working_size(height, width, preprocessing.short_side, size)
-    return resize(picture, height, width, preprocessing.resample)
+    return resize(image, height, width, preprocessing.resample)
 
 
-def crops_at(windows: Sequence[tuple[int, int]], picture: Raster, size: int) -> Pixels:
+def crops_at(windows: Sequence[tuple[int, int]], image: Raster, size: int) -> Pixels:
     """Copy the windows, ``(top, left)`` each, to ``(N, S, S, 3)``, step 3 above."""
-    return np.stack([picture[top : top + size][:, left : left + size] for top, left in windows])
+    return np.stack([image[top : top + size][:, left : left + size] for top, left in windows])
 
 
 def working_size(height: int, width: int, short_side: int | None, size: int) -> tuple[int, int]:
@@ -158,23 +158,23 @@ def working_size(height: int, width: int, short_side: int | None, size: int) -> 
     sides = [max(size, (2 * side * target + short) // (2 * short)) for side in (height, width)]
     if sides[0] * sides[1] > MAX_PIXELS:
         raise ImageError(
-            f"a picture of {width}x{height} is too thin: with its short side at {target} it would "
+            f"an image of {width}x{height} is too thin: with its short side at {target} it would "
             f"be {sides[1]}x{sides[0]}. Cut it before scoring"
         )
     return sides[0], sides[1]
 
 
-def resize(picture: R, height: int, width: int, resample: Resample) -> R | Pixels:
+def resize(image: R, height: int, width: int, resample: Resample) -> R | Pixels:
     """Resize RGB uint8 by two one-axis passes, step 2 above; one of that size is returned."""
-    old_height, old_width = picture.shape[:2]
+    old_height, old_width = image.shape[:2]
     if (height, width) == (old_height, old_width):
-        return picture
+        return image
     kernel = _KERNELS[resample]
     # Rows are independent of each other in the first pass and columns in the second, so that
     # strips give the same bytes as the whole, in little memory.
     narrow = Image.new("RGB", (width, old_height))
     for rows in strips(old_height, max(old_width, width)):
-        strip = rows_of(picture, rows)
+        strip = rows_of(image, rows)
         narrow.paste(strip.resize((width, strip.height), kernel), (0, rows.start))
     resized = np.empty((height, width, 3), np.uint8)
     for columns in strips(width, max(old_height, height)):

@@ -3,13 +3,13 @@
 - JPEG, PNG, WebP, BMP, TIFF, GIF, PPM and, where Pillow has it, AVIF. No other decoder of Pillow
   is ever tried. JPEG 2000 is left out: its decoder gives a truncated file's missing tiles as black.
 - The EXIF orientation is applied; an orientation that cannot be read counts as upright.
-- 16-bit samples keep their high byte (``v >> 8``), for grey as for colour pictures; 12-bit samples
+- 16-bit samples keep their high byte (``v >> 8``), for grey as for colour images; 12-bit samples
   of a grey TIFF their highest 8 bits (``v >> 4``). Grey TIFFs that Pillow reads wrongly are errors:
   8 signed bits, and 16 bits of which 0 is white.
 - Transparency is composited on white: ``(c a + 255 (255 - a) + 127) // 255`` for each sample.
 - CMYK, YCbCr, LAB and palettes are converted by Pillow; colour profiles are not applied, as they
   were not in training.
-- Of an animation or a file of several pages, the first picture counts.
+- Of an animation or a file of several pages, the first image counts.
 - The size is read from the header, before any pixel: larger than the limit is an error.
 - A file whose pixels end early, or that its decoder finds damaged, is an error, never a score. So
   is a PNG of which a checksum is wrong, up to its last pixel; Pillow does not look at those.
@@ -50,7 +50,7 @@ from PIL import (
 
 from lifeiqa.errors import ImageError
 from lifeiqa.preprocess.integrity import is_animated_late, require_few_scans, require_sums
-from lifeiqa.preprocess.raster import Picture, Raster, quietly
+from lifeiqa.preprocess.raster import PillowRaster, Raster, quietly
 from lifeiqa.preprocess.raster import Pixels as Pixels  # part of what this module offers
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
@@ -75,9 +75,9 @@ SUFFIXES = frozenset({
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
 })
 # fmt: on
-"""File name endings that a search of a folder takes for pictures."""
+"""File name endings that a search of a folder takes for images."""
 MAX_PIXELS = 128_000_000
-"""Largest picture decoded unless the caller says otherwise: 128 megapixels, 384 MB as RGB."""
+"""Largest image decoded unless the caller says otherwise: 128 megapixels, 384 MB as RGB."""
 
 _ORIENTATION_TAG = 0x0112
 _GREY_TAGS = (0x0102, 0x0106, 0x0153)  # BitsPerSample, PhotometricInterpretation, SampleFormat
@@ -88,7 +88,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode a picture by the policy above.
+    """Decode an image by the policy above.
 
     Args:
         source: a path, the bytes of a file, a Pillow image or a uint8 array ``(H, W, 3)``.
@@ -98,16 +98,16 @@ def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         A contiguous uint8 array ``(H, W, 3)``; an array that already is one is returned as it is.
 
     Raises:
-        ImageError: it is not a picture, is damaged or too large; names the file and the cause.
+        ImageError: it is not an image, is damaged or too large; names the file and the cause.
     """
-    picture = load(source, max_pixels=max_pixels)
-    return picture.pixels() if isinstance(picture, Picture) else picture
+    raster = load(source, max_pixels=max_pixels)
+    return raster.pixels() if isinstance(raster, PillowRaster) else raster
 
 
 def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Raster:
     """`decode`, but RGB rows are made as they are asked for, unless an array is given.
 
-    So a large picture takes what Pillow takes to decode and keep it, and little more.
+    So a large image takes what Pillow takes to decode and keep it, and little more.
     """
     if isinstance(source, np.ndarray):
         return _checked_array(source)
@@ -123,18 +123,18 @@ def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Raster:
             _require_whole(image)
         bits = _bits(image)
         _load(image)
-        picture = Picture(image, _orientation(image), bits)
-        picture[:1]  # what Pillow cannot convert to RGB is found here
-        return picture
+        raster = PillowRaster(image, _orientation(image), bits)
+        raster[:1]  # what Pillow cannot convert to RGB is found here
+        return raster
 
 
 def size_in_header(
     source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[int, int]:
-    """Width and height of a picture as it is stored, from its header; no pixel is decoded.
+    """Width and height of an image as it is stored, from its header; no pixel is decoded.
 
     Raises:
-        ImageError: it is not a picture or is too large, as `decode` would find. Damage behind
+        ImageError: it is not an image or is too large, as `decode` would find. Damage behind
             the header is for `decode` to find.
     """
     name = describe(source)
@@ -144,7 +144,7 @@ def size_in_header(
 
 
 def describe(source: ImageSource) -> str:
-    """What an error message calls the picture."""
+    """What an error message calls the image."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     if isinstance(source, bytes):
@@ -154,13 +154,13 @@ def describe(source: ImageSource) -> str:
 
 @contextlib.contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Whatever goes wrong inside becomes an `ImageError` that names the picture and the cause."""
+    """Whatever goes wrong inside becomes an `ImageError` that names the image and the cause."""
     try:
         yield
     except Exception as error:  # Pillow's decoders raise almost anything on a hostile file
         cause = str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
-            cause = f"not a picture in a format that is read ({', '.join(FORMATS)})"
+            cause = f"not an image in a format that is read ({', '.join(FORMATS)})"
         elif isinstance(error, OSError) and error.strerror:
             cause = error.strerror
         elif isinstance(error, MemoryError):
@@ -172,7 +172,7 @@ def _require_size(image: Image.Image, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         raise ImageError(
             f"{image.width}x{image.height} has more than {max_pixels:,} pixels; "
-            f"reduce the picture or raise max_pixels"
+            f"reduce the image or raise max_pixels"
         )
 
 
@@ -195,7 +195,7 @@ def _stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
         return io.BytesIO(source)
     path = Path(source)
     if not _may_be_read(path.stat().st_mode):
-        raise ImageError("a pipe, a socket or a device; save the picture in a file")
+        raise ImageError("a pipe, a socket or a device; save the image in a file")
     # Given a path, Pillow would map some files into memory, by other rules than it reads bytes by.
     return path.open("rb")
 
@@ -213,7 +213,7 @@ def _require_whole(image: Image.Image) -> None:
 
 
 def _bits(image: Image.Image) -> int:
-    """Bits of a sample of a grey picture that is deeper than 8."""
+    """Bits of a sample of a grey image that is deeper than 8."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return 16
     with quietly():  # tags are parsed when they are asked for
@@ -221,7 +221,7 @@ def _bits(image: Image.Image) -> int:
     if image.mode == "L" and form == _SIGNED:
         raise ImageError("signed samples of 8 bits, which Pillow takes for unsigned; convert them")
     if image.mode == "I" and bits == (32,):
-        raise ImageError("samples of 32 bits; grey pictures of 8 or 16 bits are read")
+        raise ImageError("samples of 32 bits; grey images of 8 or 16 bits are read")
     if image.mode.startswith("I") and photometric == _WHITE_IS_ZERO:
         raise ImageError("16-bit grey whose 0 is white, which Pillow does not invert; invert it")
     return 12 if bits == (12,) else 16

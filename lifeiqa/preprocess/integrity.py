@@ -9,7 +9,7 @@ from typing import IO
 
 MAX_SCANS = 100
 """Most scans of a JPEG that are decoded. Encoders write up to about twenty; each may take as long
-as the whole picture, whatever its few bytes."""
+as the whole image, whatever its few bytes."""
 
 _BLOCK = 1 << 20
 # Neither a stuffed zero, a restart nor a fill byte.
@@ -39,7 +39,7 @@ def require_few_scans(file: IO[bytes]) -> None:
         elif kind == _SCAN:
             scans += 1
             if scans == 1 and data[place + 2 : place + 3] == components:
-                return  # all of the picture; libjpeg takes no scan after it
+                return  # all of the image; libjpeg takes no scan after it
             if scans > MAX_SCANS:
                 raise ValueError(f"more than {MAX_SCANS} scans; save it again")
         if kind not in _NO_LENGTH:

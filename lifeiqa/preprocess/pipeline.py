@@ -1,4 +1,4 @@
-"""From a picture, wherever it lies, to what scoring needs of it."""
+"""From an image, wherever it lies, to what scoring needs of it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from lifeiqa.preprocess.decode import MAX_PIXELS, ImageSource, describe, load
 from lifeiqa.preprocess.raster import Pixels, Raster
 
 THUMBNAIL_SIDE = 128
-"""Longest side of a thumbnail, in pixels; a smaller picture keeps its size."""
+"""Longest side of a thumbnail, in pixels; a smaller image keeps its size."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A picture, decoded and cut.
+    """An image, decoded and cut.
 
     Attributes:
         crops: uint8 ``(N, S, S, 3)``.
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
         thumbnail: the bytes of a WebP file; None unless asked for.
     """
 
@@ -42,7 +42,7 @@ def cut(
     max_pixels: int = MAX_PIXELS,
     thumbnail: bool = False,
 ) -> Cut:
-    """Decode a picture and cut it into crops as its model wants them.
+    """Decode an image and cut it into crops as its model wants them.
 
     Args:
         source: see `lifeiqa.preprocess.decode.decode`.
@@ -56,23 +56,23 @@ def cut(
         ConfigError: the crop plan cannot be read, or the working scale is below the crop.
     """
     plan = CropPlan.parse(preprocessing.crops)
-    picture = load(source, max_pixels=max_pixels)
-    full_height, full_width = picture.shape[:2]
+    image = load(source, max_pixels=max_pixels)
+    full_height, full_width = image.shape[:2]
     try:
-        picture = at_working_scale(picture, preprocessing, size)
+        image = at_working_scale(image, preprocessing, size)
     except ImageError as error:
         raise ImageError(f"{describe(source)}: {error}") from error
-    height, width = picture.shape[:2]
-    crops = crops_at(plan.windows(height, width, size), picture, size)
-    small = _thumbnail(picture) if thumbnail else None
+    height, width = image.shape[:2]
+    crops = crops_at(plan.windows(height, width, size), image, size)
+    small = _thumbnail(image) if thumbnail else None
     return Cut(crops, full_width, full_height, small)
 
 
-def _thumbnail(picture: Raster) -> bytes:
-    height, width = picture.shape[:2]
+def _thumbnail(image: Raster) -> bytes:
+    height, width = image.shape[:2]
     longest = max(height, width, THUMBNAIL_SIDE)
     height, width = (max(1, side * THUMBNAIL_SIDE // longest) for side in (height, width))
     stream = io.BytesIO()
-    small = resize(picture, height, width, "bilinear")
+    small = resize(image, height, width, "bilinear")
     Image.fromarray(small[:]).save(stream, "WEBP", quality=75, method=0)
     return stream.getvalue()

@@ -1,7 +1,7 @@
-"""A decoded picture, of which RGB rows are made as they are asked for.
+"""A decoded image, of which RGB rows are made as they are asked for.
 
 Pillow keeps four bytes a pixel, 400 MB for 100 megapixels. Turning, converting and compositing such
-a picture whole would take as much again for each step; a strip of rows at a time takes next to
+an image whole would take as much again for each step; a strip of rows at a time takes next to
 nothing.
 """
 
@@ -20,7 +20,7 @@ from PIL import Image
 from lifeiqa.errors import ImageError
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-"""RGB picture, uint8 ``(H, W, 3)``."""
+"""RGB image, uint8 ``(H, W, 3)``."""
 
 # Pillow warns about sizes and tags through the process-wide filters, which only one thread may
 # change at a time. Whatever is done quietly is short, so the lock costs nothing.
@@ -37,10 +37,10 @@ _TRANSPOSES = {
 }
 
 
-class Picture:
+class PillowRaster:
     """An upright RGB image over a loaded Pillow image; the policy is `preprocess.decode`'s.
 
-    Like an array it has a ``shape``, and ``picture[top:bottom]`` are rows.
+    Like an array it has a ``shape``, and ``raster[top:bottom]`` are rows.
 
     Args:
         image: as it is stored, loaded.
@@ -55,10 +55,10 @@ class Picture:
         if image.mode == "F":
             raise ImageError("floating-point samples have no fixed range; convert to 8 bits")
         if image.mode == "I":
-            low, high = image.getextrema()  # of the whole picture, whatever rows are asked for
+            low, high = image.getextrema()  # of the whole image, whatever rows are asked for
             if low < 0 or high > 65535:  # type: ignore[operator]  # a pair for one channel
                 raise ImageError(
-                    f"samples run from {low} to {high}; grey pictures of 8 or 16 bits are read"
+                    f"samples run from {low} to {high}; grey images of 8 or 16 bits are read"
                 )
         self._image = image
         self._bits = bits
@@ -98,13 +98,13 @@ class Picture:
         return (top, 0, bottom, height) if across else (0, top, width, bottom)
 
 
-Raster: TypeAlias = Pixels | Picture
+Raster: TypeAlias = Pixels | PillowRaster
 """Something with a ``shape`` ``(H, W, 3)`` and RGB rows."""
 
 
-def rows_of(picture: Raster, rows: slice) -> Image.Image:
+def rows_of(raster: Raster, rows: slice) -> Image.Image:
     """Rows for Pillow, mode RGB; not to be changed."""
-    return picture.rows(rows) if isinstance(picture, Picture) else Image.fromarray(picture[rows])
+    return raster.rows(rows) if isinstance(raster, PillowRaster) else Image.fromarray(raster[rows])
 
 
 def strips(length: int, breadth: int) -> Iterator[slice]:

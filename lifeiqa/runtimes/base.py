@@ -62,7 +62,7 @@ class Session(Protocol):
     ) -> None: ...
 
 
-class Closing:
+class Closeable:
     """A context manager that closes what it is."""
 
     def close(self) -> None:

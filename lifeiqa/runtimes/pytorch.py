@@ -16,7 +16,7 @@ from lifeiqa.errors import ConfigError
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
 from lifeiqa.preprocess.decode import Pixels
-from lifeiqa.runtimes.base import Array, Closing, Scores, Session, Trace, check_crops
+from lifeiqa.runtimes.base import Array, Closeable, Scores, Session, Trace, check_crops
 
 _PRODUCTS = frozenset(
     [
@@ -47,7 +47,7 @@ class _Float32Products(TorchFunctionMode):
         return func(*widened, **kwargs).half()
 
 
-class PyTorchSession(Closing):
+class PyTorchSession(Closeable):
     """Runs a `ScoringModel` as it is: sparse or dense, float32 or half.
 
     The session keeps a copy of the module in evaluation mode, so that training may go on with the

@@ -1,1 +1,1 @@
-"""Training on pictures with human scores, and evaluation against them."""
+"""Training on images with human scores, and evaluation against them."""

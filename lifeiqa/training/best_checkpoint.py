@@ -12,7 +12,7 @@ from lifeiqa.artifacts.manifest import Manifest
 from lifeiqa.config import Preprocessing
 from lifeiqa.metrics import plcc, srocc
 from lifeiqa.model.checkpoint import load_checkpoint, save_checkpoint
-from lifeiqa.model.float16_weights import settle
+from lifeiqa.model.float16_weights import round_weights_to_fp16
 from lifeiqa.model.network import LifeIQA, ScoringModel
 from lifeiqa.training.origin import Origin
 from lifeiqa.training.record import RunFolder
@@ -23,12 +23,12 @@ from lifeiqa.training.work import validate
 
 
 class Choice:
-    """Keeps the epoch that the validation pictures like best, by SROCC.
+    """Keeps the epoch that the validation images like best, by SROCC.
 
     Args:
         settings: of the run.
         task: what is learned.
-        preprocessing: how pictures are fed.
+        preprocessing: how images are fed.
         origin: of the weights that the run began with.
         folder: of the run.
 
@@ -49,7 +49,7 @@ class Choice:
         self.best: dict[str, Any] = {}
 
     def agreement(self, scores: list[float]) -> dict[str, float]:
-        """Validation figures of a score for each picture."""
+        """Validation figures of a score for each image."""
         target = self.task.val.scores
         return {"val_srocc": srocc(scores, target), "val_plcc": plcc(scores, target)}
 
@@ -69,7 +69,7 @@ class Choice:
         """
         accelerator.wait_for_everyone()
         network, _ = load_checkpoint(self.folder.best)
-        settle(network)
+        round_weights_to_fp16(network)
         network = network.to(accelerator.device).to(memory_format=torch.channels_last)
         scoring = ScoringModel(network, self.preprocessing, self.task.labels)
         scoring = scoring.to(accelerator.device).eval()

@@ -1,7 +1,7 @@
-"""Softened targets: human scores mixed with what models say that did not learn the picture.
+"""Softened targets: human scores mixed with what models say that did not learn the image.
 
 A network that learns a few thousand scores exactly learns their noise, and what it cannot see in
-the pictures, by heart. The mean of several models that were trained without a picture holds
+the images, by heart. The mean of several models that were trained without an image holds
 neither; learning it in part is self-distillation (T. Furlanello et al., 2018) on predictions made
 out of fold, so that no target knows its own answer.
 """
@@ -37,11 +37,11 @@ def crossfit(
     Every seed draws folds of its own. What is done already in ``out`` is not repeated.
 
     Args:
-        experiment: how each model is trained. Where its table comes with a split, the pictures to
+        experiment: how each model is trained. Where its table comes with a split, the images to
             learn from alone are softened; the others keep their human scores, and teach nothing.
         out: folder of the runs, ``out/seed-S/fold-K``, and of the result.
         count: number of folds.
-        seeds: number of models for each picture.
+        seeds: number of models for each image.
         weight: of the models in a target, in [0, 1].
         report: takes one line of text at a time.
 
@@ -49,14 +49,14 @@ def crossfit(
         ``out/targets.csv``: path, score, human and out_of_fold, and what else the table knows.
 
     Raises:
-        ConfigError: the experiment brings validation pictures of its own, or another protocol
+        ConfigError: the experiment brings validation images of its own, or another protocol
             than the honest one, under which a fold would choose the model that is to score it.
         LifeIQAError: see `lifeiqa.data.split_sampling.folds` and `lifeiqa.training.experiment.run`.
     """
     if not 0 <= weight <= 1:
         raise ConfigError(f"weight is {weight}: a weight in [0, 1] is expected")
     if experiment.val is not None or experiment.protocol != "honest":
-        raise ConfigError("every fold chooses on pictures of its own: leave out --val, --protocol")
+        raise ConfigError("every fold chooses on images of its own: leave out --val, --protocol")
     whole = experiment.table
     rows = _learned(experiment)
     table = dataclasses.replace(whole.take(rows), parts=None)

@@ -37,12 +37,12 @@ class Experiment:
     Attributes:
         name: of the model.
         settings: the network, how it is fed, how it learns.
-        table: the pictures; all to learn from when ``val`` is given, else to be split.
+        table: the images; all to learn from when ``val`` is given, else to be split.
         labels: range and direction of the scores.
-        val: pictures that choose the checkpoint, when they come in a table of their own.
+        val: images that choose the checkpoint, when they come in a table of their own.
         split: a split that was made before; None makes one from the seed.
         method: how it is made, see `lifeiqa.data.split_sampling.make_split`.
-        share: of the training pictures that are learned.
+        share: of the training images that are learned.
         protocol: see `lifeiqa.training.task.PROTOCOLS`.
         weights: of the backbone, see `lifeiqa.model.pretrained`.
         start: a checkpoint to go on from.
@@ -68,7 +68,7 @@ class Experiment:
 def run(
     experiment: Experiment, out: Path, *, resume: bool = False, report: Report = print
 ) -> dict[str, Any]:
-    """Train in ``out`` and measure the model on the test pictures, or else on the validation's.
+    """Train in ``out`` and measure the model on the test images, or else on the validation's.
 
     Returns:
         What ``out/report.json`` holds; an experiment that is done is not done again.
@@ -98,7 +98,7 @@ def run(
     part, table = ("val", task.val) if task.test is None else ("test", task.test)
     checkpoint = out / f"{task.name}.safetensors"
     with Scorer(checkpoint) as scorer:
-        found = evaluate(scorer, table, part=f"the {part} pictures of the run")
+        found = evaluate(scorer, table, part=f"the {part} images of the run")
     network, _ = load_checkpoint(checkpoint)
     decoder = [*network.decoder.parameters(), *network.head.parameters()]
     values = {
@@ -144,7 +144,7 @@ def medians(results: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def _task(experiment: Experiment) -> tuple[Task, Split | None]:
-    """The pictures of each part, and the split that they come from where there is one."""
+    """The images of each part, and the split that they come from where there is one."""
     seed = experiment.settings.training.seed
     if experiment.val is not None:
         learned = subset(unsplit(experiment.table, seed=seed), experiment.table, experiment.share)

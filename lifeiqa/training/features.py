@@ -24,15 +24,15 @@ from lifeiqa.training.sampling import Feed
 
 _CROPS = 8
 """Crops of a pass: enough to keep a CPU busy, and few enough for its caches."""
-_PICTURES = 64
-"""Pictures that are stored at once: what a kill loses, against the wait for a disk."""
+_IMAGES = 64
+"""Images that are stored at once: what a kill loses, against the wait for a disk."""
 _TABLE = """CREATE TABLE IF NOT EXISTS features (
-    picture BLOB PRIMARY KEY, tensors BLOB NOT NULL, crc INTEGER NOT NULL
+    image BLOB PRIMARY KEY, tensors BLOB NOT NULL, crc INTEGER NOT NULL
 )"""
 
 
 class CachedFeatures(NamedTuple):
-    """What a frozen backbone gives for several crops of every picture, in half precision.
+    """What a frozen backbone gives for several crops of every image, in half precision.
 
     Attributes:
         query: ``(n, crops, C_q)``.
@@ -42,15 +42,15 @@ class CachedFeatures(NamedTuple):
     query: Tensor
     memory: Tensor | None
 
-    def pick(self, pictures: Tensor, crops: Tensor) -> Features:
-        """Float features of one crop each of some pictures, ``(B,)`` indices both."""
-        memory = None if self.memory is None else self.memory[pictures, crops].float()
-        return Features(self.query[pictures, crops].float(), memory)
+    def pick(self, images: Tensor, crops: Tensor) -> Features:
+        """Float features of one crop each of some images, ``(B,)`` indices both."""
+        memory = None if self.memory is None else self.memory[images, crops].float()
+        return Features(self.query[images, crops].float(), memory)
 
-    def all_of(self, pictures: slice) -> Features:
-        """Float features of every crop of some pictures, picture by picture."""
-        memory = None if self.memory is None else self.memory[pictures].flatten(0, 1).float()
-        return Features(self.query[pictures].flatten(0, 1).float(), memory)
+    def all_of(self, images: slice) -> Features:
+        """Float features of every crop of some images, image by image."""
+        memory = None if self.memory is None else self.memory[images].flatten(0, 1).float()
+        return Features(self.query[images].flatten(0, 1).float(), memory)
 
 
 def joined(parts: list[Features]) -> Features:
@@ -64,8 +64,8 @@ class Cache:
     """Features of one backbone, kept in a folder when there is one, so that runs can share them.
 
     A file is an SQLite database, named by a digest of what all its features depend on: the weights
-    of the backbone, its stages and the grid, and how pictures are cut. Each row belongs to one
-    picture, so that tables share the pictures they have in common, and an extraction that was
+    of the backbone, its stages and the grid, and how images are cut. Each row belongs to one
+    image, so that tables share the images they have in common, and an extraction that was
     killed goes on where it was. Several processes can use a folder at the same time.
 
     Args:
@@ -79,35 +79,35 @@ class Cache:
     def get(
         self, feed: Feed, crops: Callable[[Sequence[int]], Iterator[Tensor]], plan: str
     ) -> CachedFeatures:
-        """Features of every picture of the table, in its order.
+        """Features of every image of the table, in its order.
 
         Args:
-            feed: the pictures, and how they are cut.
-            crops: gives the crops of some rows; those of a picture must depend on it alone.
+            feed: the images, and how they are cut.
+            crops: gives the crops of some rows; those of an image must depend on it alone.
             plan: names them.
 
         Raises:
             DatasetError: what is stored is damaged, or the file cannot be read or written.
         """
-        pictures = [_identity(path) for path in feed.table.paths]
+        images = [_identity(path) for path in feed.table.paths]
         with _opened(self._path(feed, plan)) as base:
-            stored = {picture for (picture,) in base.execute("SELECT picture FROM features")}
-            # A picture that is listed twice is extracted once.
-            missing = {p: row for row, p in enumerate(pictures) if p not in stored}
+            stored = {image for (image,) in base.execute("SELECT image FROM features")}
+            # An image that is listed twice is extracted once.
+            missing = {p: row for row, p in enumerate(images) if p not in stored}
             if missing:
                 self._add(base, list(missing), crops(list(missing.values())))
-            return _read(base, pictures)
+            return _read(base, images)
 
     def _add(
-        self, base: sqlite3.Connection, pictures: Sequence[bytes], crops: Iterator[Tensor]
+        self, base: sqlite3.Connection, images: Sequence[bytes], crops: Iterator[Tensor]
     ) -> None:
         """Extract and store, in whole passes: those that follow a kill are those it prevented."""
         # disable=None: a bar on a terminal alone.
-        bar = tqdm(crops, "features", len(pictures), leave=False, disable=None)
-        names, waiting = iter(pictures), list[tuple[bytes, bytes]]()
+        bar = tqdm(crops, "features", len(images), leave=False, disable=None)
+        names, waiting = iter(images), list[tuple[bytes, bytes]]()
 
         def store() -> None:
-            rows = [(picture, tensors, _crc(picture, tensors)) for picture, tensors in waiting]
+            rows = [(image, tensors, _crc(image, tensors)) for image, tensors in waiting]
             with base:  # one transaction
                 # What another process has stored meanwhile stays, as it may have been read.
                 base.executemany("INSERT OR IGNORE INTO features VALUES (?, ?, ?)", rows)
@@ -115,7 +115,7 @@ class Cache:
 
         for features in extract(self.scoring, bar):
             waiting += [(next(names), tensors) for tensors in _bytes_of(features)]
-            if len(waiting) >= _PICTURES:
+            if len(waiting) >= _IMAGES:
                 store()
         store()
 
@@ -133,8 +133,8 @@ class Cache:
 
 
 @torch.inference_mode()
-def extract(scoring: ScoringModel, pictures: Iterable[Tensor]) -> Iterator[CachedFeatures]:
-    """Run the backbone over the crops of every picture, ``(crops, S, S, 3)`` each, pass by pass."""
+def extract(scoring: ScoringModel, images: Iterable[Tensor]) -> Iterator[CachedFeatures]:
+    """Run the backbone over the crops of every image, ``(crops, S, S, 3)`` each, pass by pass."""
     device = scoring.input_scale.device
     waiting: list[Tensor] = []
 
@@ -147,9 +147,9 @@ def extract(scoring: ScoringModel, pictures: Iterable[Tensor]) -> Iterator[Cache
             memory = memory.half().cpu().view(count, -1, *memory.shape[1:])  # (n, crops, M, C_m)
         return CachedFeatures(query, memory)
 
-    for picture in pictures:
-        waiting.append(picture)
-        if len(waiting) * len(picture) >= _CROPS:
+    for image in images:
+        waiting.append(image)
+        if len(waiting) * len(image) >= _CROPS:
             yield features_of_waiting()
     if waiting:
         yield features_of_waiting()
@@ -178,35 +178,35 @@ def _opened(path: Path | None) -> Iterator[sqlite3.Connection]:
 
 
 def _identity(path: Path) -> bytes:
-    """What identifies a picture without reading it; LIVE has an ``img1.bmp`` in every folder."""
+    """What identifies an image without reading it; LIVE has an ``img1.bmp`` in every folder."""
     stat = path.stat()
     known = [path.absolute().parent.name, path.name, stat.st_size, stat.st_mtime_ns]
     return hashlib.sha256(json.dumps(known).encode()).digest()
 
 
 def _bytes_of(features: CachedFeatures) -> Iterator[bytes]:
-    """The tensors of each picture as a safetensors file."""
+    """The tensors of each image as a safetensors file."""
     tensors = {name: t for name, t in features._asdict().items() if t is not None}
     for row in range(len(features.query)):
         yield save({name: tensor[row].contiguous() for name, tensor in tensors.items()})
 
 
-def _crc(picture: bytes, tensors: bytes) -> int:
+def _crc(image: bytes, tensors: bytes) -> int:
     # SQLite notices a torn structure, not what changes within a row.
-    return zlib.crc32(tensors, zlib.crc32(picture))
+    return zlib.crc32(tensors, zlib.crc32(image))
 
 
-def _read(base: sqlite3.Connection, pictures: Sequence[bytes]) -> CachedFeatures:
-    """The features of pictures that are all stored, in their order."""
+def _read(base: sqlite3.Connection, images: Sequence[bytes]) -> CachedFeatures:
+    """The features of images that are all stored, in their order."""
     whole: dict[str, Tensor] = {}
-    for row, picture in enumerate(pictures):
+    for row, image in enumerate(images):
         # One at a time: who writes has to wait for nobody who reads for long.
-        found = base.execute("SELECT tensors, crc FROM features WHERE picture = ?", (picture,))
+        found = base.execute("SELECT tensors, crc FROM features WHERE image = ?", (image,))
         tensors, crc = found.fetchone() or (b"", None)
-        if _crc(picture, tensors) != crc:
-            raise sqlite3.DatabaseError("the checksum of a picture is wrong")
+        if _crc(image, tensors) != crc:
+            raise sqlite3.DatabaseError("the checksum of an image is wrong")
         for name, tensor in load(tensors).items():
             if name not in whole:
-                whole[name] = tensor.new_empty((len(pictures), *tensor.shape))
+                whole[name] = tensor.new_empty((len(images), *tensor.shape))
             whole[name][row] = tensor
     return CachedFeatures(whole["query"], whole.get("memory"))

@@ -51,12 +51,12 @@ def train(
 
     Args:
         settings: the network, how it is fed, how it learns.
-        task: pictures and labels.
+        task: images and labels.
         out: folder of the run, see `lifeiqa.training.record`.
         weights: pretrained weights of the backbone, see `lifeiqa.model.pretrained`.
         start: a checkpoint of the same network to go on from; it then needs no ``weights``.
         resume: go on after the last finished epoch of an earlier run in ``out``.
-        workers: processes that decode pictures for each process that trains.
+        workers: processes that decode images for each process that trains.
         cache: folder that keeps the features of frozen backbones for other runs.
         report: takes one line of text at a time.
 
@@ -66,7 +66,7 @@ def train(
     Raises:
         TrainingError: the loss is no longer a number, and the best checkpoint so far is kept; or
             there is a run in ``out`` already, or none to resume.
-        LifeIQAError: settings do not fit each other, or pictures or weights cannot be read.
+        LifeIQAError: settings do not fit each other, or images or weights cannot be read.
     """
     recipe = settings.training
     labels = dataclasses.replace(task.labels, normalised=recipe.normalise)
@@ -96,8 +96,8 @@ def train(
     preprocessing = Preprocessing(
         mean=network.backbone.mean,
         std=network.backbone.std,
-        short_side=settings.pictures.short_side,
-        crops=settings.pictures.crops,
+        short_side=settings.images.short_side,
+        crops=settings.images.crops,
     )
     choice = Choice(settings, task, preprocessing, origin, folder)
     run = _Run(settings, task, network, accelerator, folder, report, choice)
@@ -107,8 +107,7 @@ def train(
         folder.begin(settings.to_toml(), task.record())
     folder.environment(device=str(accelerator.device), processes=accelerator.num_processes)
     report(
-        f"backbone weights: {origin.weights}; {len(task.train)} pictures, "
-        f"{len(task.val)} to validate"
+        f"backbone weights: {origin.weights}; {len(task.train)} images, {len(task.val)} to validate"
     )
     try:
         for index, phase in enumerate(recipe.phases):

@@ -19,7 +19,7 @@ class Phase:
     """A stretch of epochs in which one set of parameters learns.
 
     The decoder and the head learn in every phase. Where the backbone does not, it runs once over
-    a few crops of each picture, and the epochs run on its cached features.
+    a few crops of each image, and the epochs run on its cached features.
 
     Attributes:
         name: for the log, and for changing a value: ``--set joint.epochs=3``.
@@ -29,7 +29,7 @@ class Phase:
         unfreeze: modules of the backbone that learn, by their dotted names in timm; ``"all"``
             means every one, and nothing means none. Phases that name more and more of them are
             staged unfreezing.
-        crops: random crops of each picture: taken anew in every epoch, or cached once where the
+        crops: random crops of each image: taken anew in every epoch, or cached once where the
             backbone is frozen, and then an epoch sees one of them.
         twins: crops of a step that also come at two strengths of one distortion, whose scores are
             to keep that order.
@@ -88,7 +88,7 @@ class Recipe:
         ema: decay of the moving average of weights that is judged and kept; 0 keeps the last.
         autocast: half-precision arithmetic of the forward pass; the router stays in float32.
         loss: on the score, equation (27) or the published code's.
-        rank: weight of the ranking loss among the pictures of a batch.
+        rank: weight of the ranking loss among the images of a batch.
         correlation: weight of (1 - PLCC) / 2 over a batch.
         balance: weight of the load balance loss, lambda_1 of equation (28).
         z: weight of the router's z-loss, lambda_2 of equation (28).

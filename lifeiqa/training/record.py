@@ -104,7 +104,7 @@ class RunFolder:
         file = self.folder / "data.json"
         if not file.is_file() or file.read_text("utf-8") != _data_text(data):
             raise TrainingError(
-                f"{file}: the run was begun on other pictures or scores. Resume it on its own, or "
+                f"{file}: the run was begun on other images or scores. Resume it on its own, or "
                 f"choose another folder"
             )
 

@@ -23,10 +23,10 @@ from lifeiqa.training.recipe import Phase, Recipe
 
 @dataclasses.dataclass(frozen=True)
 class Feed:
-    """Which pictures are fed, and how they are cut.
+    """Which images are fed, and how they are cut.
 
     Attributes:
-        table: the pictures.
+        table: the images.
         preprocessing: working scale, kernel and crop plan.
         size: side S of a crop in pixels.
         workers: processes that decode; 0 decodes in this one.
@@ -42,23 +42,23 @@ class Draw(NamedTuple):
     """One crop of an epoch.
 
     Attributes:
-        picture: row of the table.
-        number: which of the picture's crops.
+        image: row of the table.
+        number: which of the image's crops.
         twin: whether it comes with two distorted forms.
     """
 
-    picture: int
+    image: int
     number: int
     twin: bool
 
 
-def epoch_of(pictures: int, recipe: Recipe, phase: Phase, seed: int) -> list[list[Draw]]:
+def epoch_of(images: int, recipe: Recipe, phase: Phase, seed: int) -> list[list[Draw]]:
     """The batches of an epoch, in order; what does not fill a batch waits for another epoch.
 
     Every process draws the same, and takes its share of each batch.
     """
     generator = np.random.default_rng(seed)
-    draws = np.array([(p, n) for p in range(pictures) for n in range(phase.crops)])
+    draws = np.array([(p, n) for p in range(images) for n in range(phase.crops)])
     generator.shuffle(draws)
     size = min(recipe.batch_size, len(draws))
     whole = draws[: len(draws) // size * size].reshape(-1, size, 2).tolist()
@@ -86,21 +86,21 @@ def seed_of(*numbers: int) -> int:
 
 
 def number_of(path: Path) -> int:
-    """A number for the name of a picture, to be mixed into seeds: the same in every table."""
+    """A number for the name of an image, to be mixed into seeds: the same in every table."""
     # A file name that is not UTF-8 is one too.
     name = path.name.encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.sha256(name).digest())
 
 
 def crops_by_plan(feed: Feed, rows: Sequence[int]) -> Iterator[Tensor]:
-    """The crops of these pictures by the model's own plan, uint8 ``(crops, S, S, 3)`` each."""
+    """The crops of these images by the model's own plan, uint8 ``(crops, S, S, 3)`` each."""
     return _loaded(_ByPlan(feed), rows, feed.workers)
 
 
 def crops_to_cache(feed: Feed, rows: Sequence[int], count: int, *, flip: bool) -> Iterator[Tensor]:
-    """Random crops of these pictures, uint8 ``(count, S, S, 3)`` each.
+    """Random crops of these images, uint8 ``(count, S, S, 3)`` each.
 
-    They depend on the picture's name, on neither its row nor a run's seed, so that runs share them.
+    They depend on the image's name, on neither its row nor a run's seed, so that runs share them.
     """
     return _loaded(_ToCache(feed, count, flip), rows, feed.workers)
 
@@ -120,7 +120,7 @@ def crops_of_epoch(feed: Feed, batches: Sequence[Sequence[Draw]], seed: int, *, 
 
 
 def twins_to_cache(feed: Feed, rows: Sequence[int], count: int, *, flip: bool) -> Iterator[Tensor]:
-    """Two distorted forms of ``count`` random crops of these pictures, ``(2 count, S, S, 3)`` each.
+    """Two distorted forms of ``count`` random crops of these images, ``(2 count, S, S, 3)`` each.
 
     The milder form of a crop comes right before the stronger one.
     """
@@ -166,8 +166,8 @@ class _OfEpoch(Dataset[Tensor]):
         self.feed, self.seed, self.flip = feed, seed, flip
 
     def __getitem__(self, draw: Draw) -> Tensor:
-        feed, seed = self.feed, seed_of(self.seed, draw.picture, draw.number)
-        pixels = decode(feed.table.paths[draw.picture])
+        feed, seed = self.feed, seed_of(self.seed, draw.image, draw.number)
+        pixels = decode(feed.table.paths[draw.image])
         crops = random_crops(pixels, feed.preprocessing, feed.size, 1, seed, flip=self.flip)
         if draw.twin:
             crops = np.concatenate([crops, _twins(crops[0], seed)])
@@ -188,5 +188,5 @@ def _twins_last(crops: list[Tensor]) -> Tensor:
 
 
 def _loaded(dataset: Dataset[Tensor], rows: Sequence[int], workers: int) -> Iterator[Tensor]:
-    # batch_size None: a picture is a batch already.
+    # batch_size None: an image is a batch already.
     return iter(DataLoader(dataset, sampler=rows, batch_size=None, num_workers=workers))

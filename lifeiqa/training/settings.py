@@ -6,7 +6,7 @@ at last ``KEY=VALUE`` texts. Each
 may hold any of four tables::
 
     [model]          the fields of lifeiqa.config.ModelConfig
-    [pictures]       the fields of Pictures
+    [images]       the fields of Images
     [training]       the fields of lifeiqa.training.recipe.Recipe
     [phases.NAME]    the fields of lifeiqa.training.recipe.Phase, phases in order
 
@@ -34,8 +34,8 @@ Layer = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """How pictures are fed; mean and standard deviation come from the backbone.
+class Images:
+    """How images are fed; mean and standard deviation come from the backbone.
 
     Attributes:
         short_side: working scale in pixels, see `lifeiqa.config.Preprocessing`; None for none.
@@ -54,14 +54,14 @@ class Settings:
     """A network, how it is fed, and how it learns."""
 
     model: ModelConfig
-    pictures: Pictures
+    images: Images
     training: Recipe
 
     def to_dict(self) -> dict[str, Any]:
         """The four tables as JSON and TOML have them; `settings_from_layers` takes them back."""
         tables = {
             "model": dataclasses.asdict(self.model),
-            "pictures": dataclasses.asdict(self.pictures),
+            "images": dataclasses.asdict(self.images),
             "training": dataclasses.asdict(self.training),
         }
         phases = tables["training"].pop("phases")
@@ -76,7 +76,7 @@ class Settings:
         return text
 
 
-_TABLES: dict[str, type] = {"model": ModelConfig, "pictures": Pictures, "training": Recipe}
+_TABLES: dict[str, type] = {"model": ModelConfig, "images": Images, "training": Recipe}
 
 
 def settings_from_layers(layers: Iterable[Layer]) -> Settings:
@@ -120,7 +120,7 @@ def layer_from_file(path: Path) -> Layer:
 
 
 def layer_from_checkpoint(path: Path) -> Layer:
-    """The network of a checkpoint, and how its pictures are fed.
+    """The network of a checkpoint, and how its images are fed.
 
     Raises:
         ArtifactError: the file is missing, damaged, or no checkpoint.
@@ -130,7 +130,7 @@ def layer_from_checkpoint(path: Path) -> Layer:
     layer: Layer = _plain(
         {
             "model": manifest.config.to_dict(),
-            "pictures": {"short_side": fed.short_side, "crops": fed.crops},
+            "images": {"short_side": fed.short_side, "crops": fed.crops},
         }
     )
     return layer

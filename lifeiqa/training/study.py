@@ -30,7 +30,7 @@ class Row:
     Attributes:
         label: as the paper writes it.
         model: changed fields of `lifeiqa.config.ModelConfig`.
-        share: of the training pictures.
+        share: of the training images.
     """
 
     label: str
@@ -65,7 +65,7 @@ def pairs(backbone: str) -> list[Row]:
 
 
 def data(backbone: str) -> list[Row]:
-    """Table III: 20, 40 and 60 % of the training pictures, and all of them."""
+    """Table III: 20, 40 and 60 % of the training images, and all of them."""
     return [Row(f"{share:.0%}", share=share) for share in (0.2, 0.4, 0.6, 1.0)]
 
 
@@ -119,8 +119,8 @@ def table_of(results: Sequence[tuple[Row, list[dict[str, Any]]]], title: str) ->
     """The paper's form, in Markdown: median SROCC and PLCC over the seeds, and their spread.
 
     The last column sets a row against the last one, which is the whole network on all the data:
-    the mean over the seeds of the difference in SROCC, both judged on the same pictures, and the
-    95 % bootstrap interval of that mean over the pictures.
+    the mean over the seeds of the difference in SROCC, both judged on the same images, and the
+    95 % bootstrap interval of that mean over the images.
     """
     lines = [
         f"| {title} | decoder parameters | SROCC | over the seeds | PLCC | SROCC to the last |",
@@ -144,7 +144,7 @@ def table_of(results: Sequence[tuple[Row, list[dict[str, Any]]]], title: str) ->
 
 
 def _against(runs: Sequence[dict[str, Any]], whole: Sequence[dict[str, Any]]) -> str:
-    """Mean over the seeds of the difference in SROCC, with its interval over the pictures."""
+    """Mean over the seeds of the difference in SROCC, with its interval over the images."""
     resampled = []
     for one, other in zip(runs, whole, strict=True):
         scores = one["scores"]

@@ -1,4 +1,4 @@
-"""What is learned: pictures, their scores, and who chooses the checkpoint."""
+"""What is learned: images, their scores, and who chooses the checkpoint."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lifeiqa.errors import DatasetError
 Protocol = Literal["honest", "literature"]
 
 PROTOCOLS: dict[Protocol, str] = {
-    "honest": "honest: the validation pictures chose the checkpoint, the test is read once",
-    "literature": "literature: the reported epoch is the best on the test pictures themselves",
+    "honest": "honest: the validation images chose the checkpoint, the test is read once",
+    "literature": "literature: the reported epoch is the best on the test images themselves",
 }
 """What every report says of its protocol."""
 
@@ -25,15 +25,15 @@ class Task:
 
     Attributes:
         name: of the model.
-        train: pictures to learn from.
-        val: pictures that choose the checkpoint; the test's own in the literature's protocol.
-        test: pictures that are read once, after the last epoch; None for none.
+        train: images to learn from.
+        val: images that choose the checkpoint; the test's own in the literature's protocol.
+        test: images that are read once, after the last epoch; None for none.
         labels: the range and direction of the scores.
         protocol: see `PROTOCOLS`.
 
     Raises:
         DatasetError: all scores of a table are the same, one lies outside the label range, or a
-            picture is learned that also chooses or tests.
+            image is learned that also chooses or tests.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Task:
             both = [] if table is self.train else sorted(learned.intersection(table.paths))
             if both:
                 raise DatasetError(
-                    f"{table.name}: {len(both)} pictures are learned too, first {both[0]}; they "
+                    f"{table.name}: {len(both)} images are learned too, first {both[0]}; they "
                     f"cannot choose or test. Take them out of {self.train.name}"
                 )
 
@@ -66,7 +66,7 @@ class Task:
         """The tables of each part, for the manifest and for resuming on the same data."""
         parts = {"train": self.train, "val": self.val, "test": self.test}
         return {
-            name: {"name": table.name, "pictures": len(table), "sha256": table.sha256}
+            name: {"name": table.name, "images": len(table), "sha256": table.sha256}
             for name, table in parts.items()
             if table is not None
         }
@@ -77,18 +77,18 @@ def task_of_split(
 ) -> Task:
     """The task of a split table.
 
-    In the literature's protocol the test pictures choose the checkpoint, as they do in the
-    published code; validation pictures of the split are then left out.
+    In the literature's protocol the test images choose the checkpoint, as they do in the
+    published code; validation images of the split are then left out.
 
     Raises:
-        DatasetError: the split has no validation pictures, and the protocol is the honest one.
+        DatasetError: the split has no validation images, and the protocol is the honest one.
     """
     train, val, test = split.tables(table)
     if protocol == "literature":
         val = test
     elif not len(val):
         raise DatasetError(
-            f"{table.name}: the split has no validation pictures to choose the checkpoint on. "
+            f"{table.name}: the split has no validation images to choose the checkpoint on. "
             f"Split anew, or say --protocol literature"
         )
     return Task(name=name, train=train, val=val, test=test, labels=labels, protocol=protocol)

@@ -41,7 +41,7 @@ class Work(Protocol):
         """This process's share of each batch, on its device."""
 
     def validate(self, network: LifeIQA) -> list[float]:
-        """A score for each validation picture, in units of the network's output."""
+        """A score for each validation image, in units of the network's output."""
 
 
 def work_of(
@@ -94,7 +94,7 @@ class _Images:
         crops = crops_of_epoch(self.learned, shares, seed, flip=self.recipe.flip)
         for share, uint8 in zip(shares, crops, strict=True):
             images = self.scoring.normalise(uint8.to(self.accelerator.device, non_blocking=True))
-            yield Batch(images, self.targets[[draw.picture for draw in share]])
+            yield Batch(images, self.targets[[draw.image for draw in share]])
 
     @torch.no_grad()
     def validate(self, network: LifeIQA) -> list[float]:
@@ -117,8 +117,8 @@ class _Cached:
         targets: Tensor,
     ) -> None:
         self.recipe, self.accelerator, self.seed = recipe, accelerator, seed
-        self.targets, self.pictures = targets, len(held.table)
-        # An epoch sees one of the cached crops of each picture.
+        self.targets, self.images = targets, len(held.table)
+        # An epoch sees one of the cached crops of each image.
         self.draws, self.crops = dataclasses.replace(phase, crops=1), phase.crops
         self.steps = len(epoch_of(len(targets), recipe, self.draws, seed))
         flip = recipe.flip
@@ -142,21 +142,21 @@ class _Cached:
         own, processes = self.accelerator.process_index, self.accelerator.num_processes
         order = epoch_of(len(self.targets), self.recipe, self.draws, seed_of(self.seed, epoch))
         for batch in order:
-            pictures = torch.tensor([draw.picture for draw in batch])
+            images = torch.tensor([draw.image for draw in batch])
             crops = torch.randint(self.crops, (len(batch),), generator=generator)
             share = slice(own, None, processes)
-            parts = [self.learned.pick(pictures[share], crops[share])]
+            parts = [self.learned.pick(images[share], crops[share])]
             if self.twins is not None:
                 chosen = [draw.twin for draw in batch[share]]
-                p, c = pictures[share][chosen], crops[share][chosen]
+                p, c = images[share][chosen], crops[share][chosen]
                 parts += [self.twins.pick(p, 2 * c), self.twins.pick(p, 2 * c + 1)]
             features = _moved(joined(parts), self.accelerator.device)
-            yield Batch(features, self.targets[pictures[share]])
+            yield Batch(features, self.targets[images[share]])
 
     @torch.no_grad()
     def validate(self, network: LifeIQA) -> list[float]:
         scores: list[float] = []
-        for start in range(0, self.pictures, 32):
+        for start in range(0, self.images, 32):
             features = _moved(self.held.all_of(slice(start, start + 32)), self.accelerator.device)
             crops = self.held.query.shape[1]
             scores += network.decode(features).score.view(-1, crops).mean(1).tolist()
@@ -167,7 +167,7 @@ class _Cached:
 def validate(
     network: LifeIQA, scoring: ScoringModel, held: Feed, accelerator: Accelerator
 ) -> list[float]:
-    """A score for each picture, in units of the network's output; processes share the pictures."""
+    """A score for each image, in units of the network's output; processes share the images."""
     rows = range(accelerator.process_index, len(held.table), accelerator.num_processes)
     scores = torch.zeros(len(held.table), device=accelerator.device)
     for row, crops in zip(rows, crops_by_plan(held, rows), strict=True):

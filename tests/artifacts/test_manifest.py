@@ -63,7 +63,7 @@ def test_text_that_is_no_manifest_is_refused(text):
         ({"format": 2}, "not a manifest of format 1"),
         ({"format": None}, "not a manifest of format 1"),
         ({"kind": "engine"}, "kind is 'engine', engine None"),
-        ({"kind": "picture"}, "kind is 'picture'"),
+        ({"kind": "image"}, "kind is 'image'"),
         ({"engine": {"flavour": "tensorrt"}}, "kind is 'onnx', engine {'flavour': 'tensorrt'}"),
         ({"precision": "int4"}, "precision is 'int4'"),
         ({"batch": 0}, "batch is 0"),

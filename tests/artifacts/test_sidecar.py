@@ -236,9 +236,9 @@ def test_weights_that_no_sum_covers_are_refused_unless_that_is_wanted(tmp_path, 
 def test_a_scorer_may_open_what_is_not_verified_and_tells(tmp_path):
     path = tiny.write_model(tmp_path / "tiny.onnx")
     onnx.save(tiny.model(gain=0.5), path)
-    picture = tiny.write_picture(tmp_path / "grey.png", 100)
+    image = tiny.write_image(tmp_path / "grey.png", 100)
 
     with Scorer(path, verify=False) as scorer:
-        assert scorer.score(picture).value == pytest.approx(50)
+        assert scorer.score(image).value == pytest.approx(50)
         assert scorer.manifest.title == "tiny (not verified)"
     assert "its sha256 is" in refusal(Scorer, path)

@@ -33,7 +33,7 @@ def test_the_table_of_sense_counts_pairs_and_steps():
 
 @pytest.fixture
 def data(tmp_path):
-    """Twelve generated pictures in the layout that the card is measured on."""
+    """Twelve generated images in the layout that the card is measured on."""
     images = tmp_path / "biq2021" / "images"
     images.mkdir(parents=True)
     generator, rows = np.random.default_rng(0), ["image_name,MOS"]

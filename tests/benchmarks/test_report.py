@@ -144,7 +144,7 @@ def test_cold_processes_are_timed(tmp_path):
     from helpers import tiny
     from lifeiqa_benchmarks import starts
 
-    found = starts.starts(tiny.write_picture(tmp_path / "grey.png"))
+    found = starts.starts(tiny.write_image(tmp_path / "grey.png"))
 
     assert next(iter(found)) == "python, nothing else"
     assert min(found.values()) > 0

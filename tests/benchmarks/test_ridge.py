@@ -24,8 +24,8 @@ def test_the_ridge_is_least_squares_with_a_row_for_each_penalised_weight(penalty
 
 def test_noise_asks_for_a_larger_penalty_than_a_clean_line():
     generator = np.random.default_rng(0)
-    pictures = table(100)  # scored 0 to 99
-    clean = np.asarray(pictures.scores)[:, None] * generator.normal(size=20)
+    images = table(100)  # scored 0 to 99
+    clean = np.asarray(images.scores)[:, None] * generator.normal(size=20)
     noisy = clean + 100 * generator.normal(size=(100, 20))
 
-    assert ridge.chosen_penalty(pictures, noisy) > ridge.chosen_penalty(pictures, clean)
+    assert ridge.chosen_penalty(images, noisy) > ridge.chosen_penalty(images, clean)

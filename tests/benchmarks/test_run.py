@@ -99,9 +99,9 @@ def test_a_run_writes_a_report_that_tells_right_from_wrong(model, tmp_path):
     wrong = tiny.write_model(tmp_path / "wrong.onnx", gain=0.9)
     damaged = tiny.write_model(tmp_path / "damaged.onnx")
     sidecar = damaged.with_name("damaged.onnx.json").read_bytes()
-    pictures = tmp_path / "pictures"
+    images = tmp_path / "images"
     for number in range(3):
-        tiny.write_picture(pictures / f"{number}.png", 40 * number + 60)
+        tiny.write_image(images / f"{number}.png", 40 * number + 60)
     table = tmp_path / "human.csv"
     table.write_text("path,mos\n0.png,1\n1.png,2\n2.png,3\n")
     damaged.write_bytes(damaged.read_bytes().replace(b"ReduceMean", b"ReduceMeat"))
@@ -110,8 +110,8 @@ def test_a_run_writes_a_report_that_tells_right_from_wrong(model, tmp_path):
 
     result = bench(
         *("run", model, wrong, damaged, "--baseline", "onnxruntime", "--batch", "2,1"),
-        *("--threads", 1, "--duration", 0.2, "--pictures", pictures),
-        *("--dataset", table, "--images", pictures, "-o", tmp_path / "out"),
+        *("--threads", 1, "--duration", 0.2, "--images", images),
+        *("--dataset", table, "--images", images, "-o", tmp_path / "out"),
     )
 
     assert result.exit_code == 0, result.stderr

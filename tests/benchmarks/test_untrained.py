@@ -1,4 +1,4 @@
-"""Untrained checkpoints, and pictures to calibrate them on, for measurements of speed."""
+"""Untrained checkpoints, and images to calibrate them on, for measurements of speed."""
 
 from helpers import tiny
 from lifeiqa.files import sha256_of
@@ -25,6 +25,6 @@ def test_distorted_photographs_are_enough_to_calibrate_on(tmp_path):
     found = calibration_from_folder(tmp_path / "photographs", manifest.preprocessing, tiny.SIZE)
 
     assert len(found.names) == 72
-    # Corners can be the same black in several; the middles, first of each picture's crops, cannot.
+    # Corners can be the same black in several; the middles, first of each image's crops, cannot.
     middles = found.crops[:: len(found.crops) // len(found.names)]
     assert len({crop.tobytes() for crop in middles}) == 72

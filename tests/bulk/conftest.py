@@ -4,7 +4,7 @@ import pytest
 
 from helpers import tiny
 from helpers.browser import Browser
-from helpers.pages import FAILURES, FILM, PICTURES, scroll_to, settle, written
+from helpers.pages import FAILURES, FILM, IMAGES, scroll_to, settle, written
 from lifeiqa.bulk.items import File, Item
 from lifeiqa.bulk.outputs.ledger import Ledger
 from lifeiqa.bulk.run import Plan, score_items
@@ -25,10 +25,10 @@ def scorer(model):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three pictures of the greys 10, 20 and 30."""
+    """Three images of the greys 10, 20 and 30."""
     for grey in (10, 20, 30):
-        tiny.write_picture(tmp_path / "pictures" / f"{grey}.png", grey)
-    return tmp_path / "pictures"
+        tiny.write_image(tmp_path / "images" / f"{grey}.png", grey)
+    return tmp_path / "images"
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def browser():
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory):
-    """A page of 10,000 pictures, a film and failures."""
-    return written(tmp_path_factory.mktemp("page") / "large.html", [*PICTURES, FILM, *FAILURES])
+    """A page of 10,000 images, a film and failures."""
+    return written(tmp_path_factory.mktemp("page") / "large.html", [*IMAGES, FILM, *FAILURES])
 
 
 @pytest.fixture

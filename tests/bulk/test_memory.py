@@ -1,4 +1,4 @@
-"""Memory is bounded, whatever the number of pictures and their size."""
+"""Memory is bounded, whatever the number of images and their size."""
 
 import subprocess
 import sys
@@ -39,11 +39,11 @@ def test_a_jpeg_of_100_megapixels_is_scored_in_less_than_a_gigabyte(tmp_path, mo
     assert peak_of("--model", DEFAULT, path) < 1e9
 
 
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     model = tiny.write_model(tmp_path / "tiny.onnx")
     for number in range(300):
-        tiny.write_picture(tmp_path / "pictures" / f"{number}.png", number % 256)
-    folder = tmp_path / "pictures"
+        tiny.write_image(tmp_path / "images" / f"{number}.png", number % 256)
+    folder = tmp_path / "images"
 
     few, many = (peak_of("--model", model, *[folder] * times) for times in (1, 10))
 

@@ -28,7 +28,7 @@ def unprivileged(*command):
 def test_a_folder_without_permission_is_a_row_and_the_rest_is_scored(model, folder, tmp_path):
     closed = folder / "closed"
     closed.mkdir()
-    tiny.write_picture(closed / "40.png", 40)
+    tiny.write_image(closed / "40.png", 40)
     closed.chmod(0)
     command = unprivileged(LIFEIQA, "score", "-r", folder, "--model", model, "--format", "csv")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -84,7 +84,7 @@ def test_a_bad_file_of_any_name_breaks_no_form_of_rows(model, folder, monkeypatc
         assert sorted(found) == sorted(["./10.png", "./20.png", "./30.png", *bad])
         messages = {row["message"] for row in found.values() if row["error"]}
         assert {message.partition(" (")[0] for message in messages} == {
-            "not a picture in a format that is read"
+            "not an image in a format that is read"
         }
     elif style == "table":
         assert len(done.stdout.splitlines()) == 7

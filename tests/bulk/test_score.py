@@ -55,7 +55,7 @@ def test_archives(model, folder, tmp_path):
 
         assert greys(found) == [10, 20, 30, None]
         assert found[0]["path"] == f"{tmp_path}/{name}/shard/10.png"
-        assert found[3]["message"].startswith("not a picture")
+        assert found[3]["message"].startswith("not an image")
 
 
 def test_addresses_need_a_flag(model):
@@ -77,8 +77,8 @@ def test_a_video_has_a_row_a_frame_and_one_for_the_whole(model, tmp_path):
         stream = container.add_stream("ffv1", rate=4)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
         for grey in (40, 40, 40, 40, 10, 20, 30, 40, 90):
-            picture = np.full((48, 64, 3), grey, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            image = np.full((48, 64, 3), grey, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
 
     *frames, whole = rows(model, path, "--every", 1)

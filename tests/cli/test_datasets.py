@@ -14,12 +14,12 @@ def datasets(*arguments):
 
 @pytest.fixture(scope="module")
 def csiq(tmp_path_factory):
-    """A copy of CSIQ of full size, of tiny pictures."""
+    """A copy of CSIQ of full size, of tiny images."""
     folder = tmp_path_factory.mktemp("csiq")
     names = trees.csiq(folder, flat=True)
-    picture = tiny.write_picture(folder / "src_imgs" / "1600.png").read_bytes()
+    image = tiny.write_image(folder / "src_imgs" / "1600.png").read_bytes()
     for name in names:
-        (folder / name).write_bytes(picture)
+        (folder / name).write_bytes(image)
     return folder
 
 
@@ -27,7 +27,7 @@ def test_the_list_has_every_data_set_with_its_layout():
     result = datasets("list")
 
     for name, dataset in DATASETS.items():
-        assert f"{name:8} {dataset.count:6,} pictures" in result.stdout
+        assert f"{name:8} {dataset.count:6,} images" in result.stdout
         assert dataset.layout in result.stdout
     assert result.exit_code == 0
 
@@ -35,7 +35,7 @@ def test_the_list_has_every_data_set_with_its_layout():
 def test_the_list_is_json_when_asked():
     rows = json.loads(datasets("list", "--json").stdout)
 
-    assert {row["name"]: row["pictures"] for row in rows} == {
+    assert {row["name"]: row["images"] for row in rows} == {
         name: dataset.count for name, dataset in DATASETS.items()
     }
 
@@ -57,11 +57,11 @@ def test_a_check_is_json_when_asked(csiq):
     result = datasets("check", "csiq", csiq, "--decode", "--json")
 
     report = json.loads(result.stdout)
-    assert (report["ok"], report["decoded"], report["pictures"]) == (True, True, 866)
+    assert (report["ok"], report["decoded"], report["images"]) == (True, True, 866)
     assert report["distortions"]["contrast"] == 116
 
 
-def test_a_picture_that_cannot_be_opened_fails_the_check(csiq):
+def test_an_image_that_cannot_be_opened_fails_the_check(csiq):
     bad = csiq / "dst_imgs_all" / "1600.AWGN.1.png"
     good = bad.read_bytes()
     bad.write_text("dear diary")
@@ -70,7 +70,7 @@ def test_a_picture_that_cannot_be_opened_fails_the_check(csiq):
     finally:
         bad.write_bytes(good)
 
-    assert f"{bad}: not a picture" in result.stdout
+    assert f"{bad}: not an image" in result.stdout
     assert result.exit_code == 1
 
 

@@ -1,4 +1,4 @@
-"""`lifeiqa evaluate`, with a model whose score is the grey of a picture."""
+"""`lifeiqa evaluate`, with a model whose score is the grey of an image."""
 
 import csv
 import json
@@ -24,14 +24,14 @@ def model(tmp_path):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     for grey in GREYS:
-        tiny.write_picture(tmp_path / "pictures" / f"{grey}.png", grey)
-    return tmp_path / "pictures"
+        tiny.write_image(tmp_path / "images" / f"{grey}.png", grey)
+    return tmp_path / "images"
 
 
 @pytest.fixture
-def labels(tmp_path, pictures):
+def labels(tmp_path, images):
     """Human scores, the kind of distortion, and the part of an official split."""
     rows = [
         f"{grey}.png,{human},{'ab'[row % 2]},{'train' if row < 5 else 'test'}\n"
@@ -46,8 +46,8 @@ def evaluate(*arguments):
     return CliRunner().invoke(main, ["evaluate", "--bootstrap", "20", *map(str, arguments)])
 
 
-def test_the_agreement_with_human_scores_is_printed(model, pictures, labels):
-    result = evaluate(model, labels, "--images", pictures, "--provider", "cpu")
+def test_the_agreement_with_human_scores_is_printed(model, images, labels):
+    result = evaluate(model, labels, "--images", images, "--provider", "cpu")
 
     figures = agreement(GREYS, HUMAN)
     assert result.stdout.startswith("tiny on labels, n 8\n")
@@ -61,8 +61,8 @@ def test_the_agreement_with_human_scores_is_printed(model, pictures, labels):
     assert result.exit_code == 0
 
 
-def test_the_report_for_machines_is_one_object(model, pictures, labels):
-    result = evaluate(model, labels, "--images", pictures, "--json", "--crops", "center")
+def test_the_report_for_machines_is_one_object(model, images, labels):
+    result = evaluate(model, labels, "--images", images, "--json", "--crops", "center")
 
     report = json.loads(result.stdout)
     figures = agreement(GREYS, HUMAN)
@@ -74,11 +74,11 @@ def test_the_report_for_machines_is_one_object(model, pictures, labels):
     assert result.exit_code == 0
 
 
-def test_files_are_written_where_asked(model, pictures, labels, tmp_path):
+def test_files_are_written_where_asked(model, images, labels, tmp_path):
     out, scores, figures = tmp_path / "report.json", tmp_path / "scores.csv", tmp_path / "figures"
     files = ["--out", out, "--predictions", scores, "--figures", figures]
 
-    result = evaluate(model, labels, "--images", pictures, "--json", *files)
+    result = evaluate(model, labels, "--images", images, "--json", *files)
 
     assert json.loads(out.read_text()) == json.loads(result.stdout)
     with scores.open(newline="") as stream:
@@ -89,47 +89,47 @@ def test_files_are_written_where_asked(model, pictures, labels, tmp_path):
 
 
 @pytest.mark.parametrize("resamples", [0, 30])
-def test_the_number_of_resamples_is_chosen(model, pictures, labels, resamples):
-    result = evaluate(model, labels, "--images", pictures, "--json", "--bootstrap", resamples)
+def test_the_number_of_resamples_is_chosen(model, images, labels, resamples):
+    result = evaluate(model, labels, "--images", images, "--json", "--bootstrap", resamples)
 
     report = json.loads(result.stdout)
     assert report["resamples"] == resamples
     assert bool(report["intervals"]) == bool(resamples)
 
 
-def test_the_columns_that_are_named_are_read(model, pictures, tmp_path):
+def test_the_columns_that_are_named_are_read(model, images, tmp_path):
     table = tmp_path / "odd.csv"
     table.write_text("file name,rating\n10.png,10\n90.png,90\n")
     columns = ["--path-column", "file name", "--score-column", "rating"]
 
-    result = evaluate(model, table, "--images", pictures, *columns)
+    result = evaluate(model, table, "--images", images, *columns)
 
     assert "tiny on odd, n 2" in result.stdout
     assert result.exit_code == 0
 
 
-def test_no_picture_is_left_out(model, pictures, labels):
-    (pictures / "90.png").write_text("dear diary")
+def test_no_image_is_left_out(model, images, labels):
+    (images / "90.png").write_text("dear diary")
 
-    result = evaluate(model, labels, "--images", pictures)
+    result = evaluate(model, labels, "--images", images)
 
-    assert "90.png: not a picture" in result.stderr
+    assert "90.png: not an image" in result.stderr
     assert result.stdout == ""
     assert result.exit_code == 2
 
 
-def test_a_missing_picture_is_named(model, pictures, labels):
-    (pictures / "90.png").unlink()
+def test_a_missing_image_is_named(model, images, labels):
+    (images / "90.png").unlink()
 
-    result = evaluate(model, labels, "--images", pictures)
+    result = evaluate(model, labels, "--images", images)
 
-    assert "1 of 8 pictures are missing" in result.stderr
+    assert "1 of 8 images are missing" in result.stderr
     assert result.exit_code == 2
 
 
 @pytest.mark.parametrize(("part", "n"), [("train", 5), ("test", 3), ("all", 8)])
-def test_a_part_of_the_official_split_is_measured_alone(model, pictures, labels, part, n):
-    result = evaluate(model, labels, "--images", pictures, "--part", part, "--json")
+def test_a_part_of_the_official_split_is_measured_alone(model, images, labels, part, n):
+    result = evaluate(model, labels, "--images", images, "--part", part, "--json")
 
     report = json.loads(result.stdout)
     assert report["n"] == n
@@ -138,15 +138,15 @@ def test_a_part_of_the_official_split_is_measured_alone(model, pictures, labels,
 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_saved_split_says_what_is_measured_and_its_test_part_is_the_default(
-    model, pictures, labels, tmp_path, part
+    model, images, labels, tmp_path, part
 ):
-    split = make_split(read_table(labels, pictures), method="random", seed=3, test=0.25)
+    split = make_split(read_table(labels, images), method="random", seed=3, test=0.25)
     write_split(tmp_path / "split.json", split)
     chosen = [] if part == "test" else ["--part", part]
     scores = tmp_path / "scores.csv"
 
     result = evaluate(
-        *(model, labels, "--images", pictures, "--predictions", scores),
+        *(model, labels, "--images", images, "--predictions", scores),
         *("--split", tmp_path / "split.json", *chosen, "--json"),
     )
 
@@ -155,19 +155,19 @@ def test_a_saved_split_says_what_is_measured_and_its_test_part_is_the_default(
     assert f"the {part} part of the random split of seed 3" in result.stdout
     with scores.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert sorted(row["path"] for row in rows) == sorted(str(pictures / name) for name in names)
+    assert sorted(row["path"] for row in rows) == sorted(str(images / name) for name in names)
 
 
-def test_a_split_of_another_table_is_bad_input(model, pictures, labels, tmp_path):
-    split = make_split(read_table(labels, pictures), method="random")
+def test_a_split_of_another_table_is_bad_input(model, images, labels, tmp_path):
+    split = make_split(read_table(labels, images), method="random")
     write_split(tmp_path / "split.json", split)
     (tmp_path / "fewer.csv").write_text("path,MOS\n10.png,1\n90.png,2\n200.png,3\n")
 
     result = evaluate(
-        model, tmp_path / "fewer.csv", "--images", pictures, "--split", tmp_path / "split.json"
+        model, tmp_path / "fewer.csv", "--images", images, "--split", tmp_path / "split.json"
     )
 
-    assert result.stderr.startswith("DatasetError: fewer: the split is of 8 pictures")
+    assert result.stderr.startswith("DatasetError: fewer: the split is of 8 images")
     assert result.exit_code == 2
 
 
@@ -175,7 +175,7 @@ def test_a_published_data_set_is_read_by_its_name(model, tmp_path):
     """CSIQ, whole: lower is better, by reference and by distortion, across data sets."""
     folder = tmp_path / "CSIQ"
     for row, name in enumerate(trees.csiq(folder, flat=True)):
-        tiny.write_picture(folder / name, 255 - row * 255 // 866)
+        tiny.write_image(folder / name, 255 - row * 255 // 866)
 
     result = evaluate(model, "--dataset", "csiq", "--data", folder, "--json")
 
@@ -188,7 +188,7 @@ def test_a_published_data_set_is_read_by_its_name(model, tmp_path):
     assert "across data sets: the model learned greys" in report["protocol"]
 
 
-def test_a_checkpoint_goes_through_the_same_scorer(pictures, labels, tmp_path):
+def test_a_checkpoint_goes_through_the_same_scorer(images, labels, tmp_path):
     torch = pytest.importorskip("torch", reason="a checkpoint needs PyTorch")
     from helpers.tiny_network import tiny_config
     from lifeiqa.model.checkpoint import save_checkpoint
@@ -199,11 +199,11 @@ def test_a_checkpoint_goes_through_the_same_scorer(pictures, labels, tmp_path):
     path = tmp_path / "tiny.safetensors"
     save_checkpoint(path, LifeIQA(config), tiny.manifest(kind="checkpoint", config=config))
 
-    result = evaluate(path, labels, "--images", pictures, "--json", "--crops", "center")
+    result = evaluate(path, labels, "--images", images, "--json", "--crops", "center")
 
     report = json.loads(result.stdout)
     with Scorer(path, crops="center") as scorer:
-        scores = [scorer.score(pictures / f"{grey}.png").value for grey in GREYS]
+        scores = [scorer.score(images / f"{grey}.png").value for grey in GREYS]
     assert "PyTorch" in report["runtime"]
     assert report["plcc"] == pytest.approx(agreement(scores, HUMAN).plcc, abs=1e-6)
 
@@ -211,15 +211,15 @@ def test_a_checkpoint_goes_through_the_same_scorer(pictures, labels, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Give the labelled pictures once"),
-        (["labels.csv", "--dataset", "csiq", "--data", "x"], "Give the labelled pictures once"),
+        ([], "Give the labelled images once"),
+        (["labels.csv", "--dataset", "csiq", "--data", "x"], "Give the labelled images once"),
         (["--dataset", "csiq"], "--dataset NAME and --data DIR belong together"),
         (["labels.csv", "--data", "x"], "--dataset NAME and --data DIR belong together"),
         (["--dataset", "csiq", "--data", "x", "--images", "y"], "--images belongs to TABLE.csv"),
         (["--dataset", "nonesuch", "--data", "x"], "'nonesuch' is not a data set"),
     ],
 )
-def test_the_pictures_come_from_one_place(model, arguments, message):
+def test_the_images_come_from_one_place(model, arguments, message):
     result = evaluate(model, *arguments)
 
     assert message in result.stderr
@@ -227,10 +227,10 @@ def test_the_pictures_come_from_one_place(model, arguments, message):
     assert result.exit_code == 2
 
 
-def test_a_part_without_any_split_is_bad_input(model, pictures, tmp_path):
+def test_a_part_without_any_split_is_bad_input(model, images, tmp_path):
     (tmp_path / "plain.csv").write_text("path,MOS\n10.png,1\n90.png,2\n")
 
-    result = evaluate(model, tmp_path / "plain.csv", "--images", pictures, "--part", "test")
+    result = evaluate(model, tmp_path / "plain.csv", "--images", images, "--part", "test")
 
     assert "plain: there is no test part" in result.stderr
     assert result.exit_code == 2

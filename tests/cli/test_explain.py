@@ -98,11 +98,11 @@ def test_an_onnx_file_is_refused_with_the_reason(photo, tmp_path):
     assert result.exit_code == 2
 
 
-def test_what_is_no_picture_is_named(tmp_path):
+def test_what_is_no_image_is_named(tmp_path):
     path = tmp_path / "diary.png"
     path.write_text("dear diary")
 
     result = explain(path)
 
-    assert "diary.png: not a picture" in result.stderr
+    assert "diary.png: not an image" in result.stderr
     assert result.exit_code == 2

@@ -15,15 +15,15 @@ def model(tmp_path):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     for grey in (10, 90, 200):
-        tiny.write_picture(tmp_path / "pictures" / f"{grey}.png", grey)
-    return tmp_path / "pictures"
+        tiny.write_image(tmp_path / "images" / f"{grey}.png", grey)
+    return tmp_path / "images"
 
 
 @pytest.fixture
-def labels(tmp_path, pictures):
-    """Human scores in units of 0..255: 0, 3 and 6 from the three pictures, in their order."""
+def labels(tmp_path, images):
+    """Human scores in units of 0..255: 0, 3 and 6 from the three images, in their order."""
     path = tmp_path / "labels.csv"
     path.write_text("path,MOS\n200.png,206\n10.png,10\n90.png,87\n")
     return path
@@ -81,11 +81,11 @@ def test_inspect_leaves_no_engine_unverified(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["inspect", "compare", "evaluate"])
-def test_an_unknown_model_is_bad_input(command, model, pictures, labels):
+def test_an_unknown_model_is_bad_input(command, model, images, labels):
     arguments = {
         "inspect": ["nonesuch"],
-        "compare": [model, "nonesuch", "--images", pictures],
-        "evaluate": ["nonesuch", labels, "--images", pictures],
+        "compare": [model, "nonesuch", "--images", images],
+        "evaluate": ["nonesuch", labels, "--images", images],
     }[command]
 
     result = lifeiqa(command, *arguments)
@@ -94,8 +94,8 @@ def test_an_unknown_model_is_bad_input(command, model, pictures, labels):
     assert result.exit_code == 2
 
 
-def test_a_model_equals_itself(model, pictures):
-    result = lifeiqa("compare", model, model, "--images", pictures)
+def test_a_model_equals_itself(model, images):
+    result = lifeiqa("compare", model, model, "--images", images)
 
     assert "parity on 3 crops" in result.stdout
     assert "tiny.onnx -> tiny.onnx" in result.stdout
@@ -103,36 +103,36 @@ def test_a_model_equals_itself(model, pictures):
     assert result.exit_code == 0
 
 
-def test_one_model_is_compared_in_two_runtimes(model, pictures):
+def test_one_model_is_compared_in_two_runtimes(model, images):
     providers = ["--provider-a", "cpu", "--provider-b", "openvino"]
-    result = lifeiqa("compare", model, model, "--images", pictures, *providers)
+    result = lifeiqa("compare", model, model, "--images", images, *providers)
 
     assert "from ONNX Runtime" in result.stdout
     assert "OpenVINO" in result.stdout
     assert result.exit_code == 0
 
 
-def test_a_changed_model_fails_the_check(model, pictures, tmp_path):
+def test_a_changed_model_fails_the_check(model, images, tmp_path):
     changed = tiny.write_model(tmp_path / "changed.onnx", gain=0.9)
 
-    result = lifeiqa("compare", model, changed, "--images", pictures)
+    result = lifeiqa("compare", model, changed, "--images", images)
 
     assert "FAILED  tiny.onnx -> changed.onnx: drift 7.84e-02" in result.stdout
     assert result.exit_code == 1
 
 
-def test_a_wider_tolerance_lets_a_changed_model_pass(model, pictures, tmp_path):
+def test_a_wider_tolerance_lets_a_changed_model_pass(model, images, tmp_path):
     changed = tiny.write_model(tmp_path / "changed.onnx", gain=0.9)
 
-    result = lifeiqa("compare", model, changed, "--images", pictures, "--tolerance", "fp32=0.1")
+    result = lifeiqa("compare", model, changed, "--images", images, "--tolerance", "fp32=0.1")
 
     assert result.exit_code == 0
 
 
-def test_a_comparison_for_machines_is_a_list_of_links(model, pictures, tmp_path):
+def test_a_comparison_for_machines_is_a_list_of_links(model, images, tmp_path):
     changed = tiny.write_model(tmp_path / "changed.onnx", gain=0.9)
 
-    result = lifeiqa("compare", model, changed, "--images", pictures, "--json")
+    result = lifeiqa("compare", model, changed, "--images", images, "--json")
 
     (link,) = json.loads(result.stdout)
     assert link["n"] == 3
@@ -140,25 +140,25 @@ def test_a_comparison_for_machines_is_a_list_of_links(model, pictures, tmp_path)
     assert result.exit_code == 1
 
 
-def test_models_of_different_labels_cannot_be_compared(model, pictures, tmp_path):
+def test_models_of_different_labels_cannot_be_compared(model, images, tmp_path):
     labels = tiny.manifest().labels
     other = tiny.write_model(
         tmp_path / "other.onnx", labels=type(labels)(dataset="x", low=0, high=1)
     )
 
-    result = lifeiqa("compare", model, other, "--images", pictures)
+    result = lifeiqa("compare", model, other, "--images", images)
 
     assert "differ in labels" in result.stderr
     assert result.exit_code == 2
 
 
 @pytest.mark.parametrize("folder", ["lost", "empty"])
-def test_a_comparison_needs_pictures(model, tmp_path, folder):
+def test_a_comparison_needs_images(model, tmp_path, folder):
     (tmp_path / "empty").mkdir()
 
     result = lifeiqa("compare", model, model, "--images", tmp_path / folder)
 
-    assert "no picture in this folder" in result.stderr
+    assert "no image in this folder" in result.stderr
     assert result.exit_code == 2
 
 

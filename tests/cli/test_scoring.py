@@ -20,14 +20,14 @@ def model(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two pictures, one damaged, one below a further folder, and a file that is none."""
-    pictures = tmp_path / "pictures"
-    tiny.write_picture(pictures / "a.png", 10)
-    tiny.write_picture(pictures / "c.PNG", 30)
-    tiny.write_picture(pictures / "below" / "d.png", 40)
-    (pictures / "b.png").write_text("dear diary")
-    (pictures / "notes.txt").write_text("dear diary")
-    return pictures
+    """Two images, one damaged, one below a further folder, and a file that is none."""
+    images = tmp_path / "images"
+    tiny.write_image(images / "a.png", 10)
+    tiny.write_image(images / "c.PNG", 30)
+    tiny.write_image(images / "below" / "d.png", 40)
+    (images / "b.png").write_text("dear diary")
+    (images / "notes.txt").write_text("dear diary")
+    return images
 
 
 def lifeiqa(*arguments):
@@ -42,7 +42,7 @@ def json_lines(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_a_table_of_scores_has_a_row_a_picture(model, folder):
+def test_a_table_of_scores_has_a_row_an_image(model, folder):
     result = score(model, folder / "a.png", folder / "c.PNG")
 
     header, *rows = result.stdout.splitlines()
@@ -54,13 +54,13 @@ def test_a_table_of_scores_has_a_row_a_picture(model, folder):
     assert result.exit_code == 0
 
 
-def test_a_bad_picture_is_a_row_with_its_error_and_the_others_are_scored(model, folder):
+def test_a_bad_image_is_a_row_with_its_error_and_the_others_are_scored(model, folder):
     result = score(model, folder)
 
     first, bad, last = result.stdout.splitlines()[1:]
     assert first.startswith("  10.0000")
     assert bad.startswith("    error")
-    assert f"{folder / 'b.png'}: not a picture" in bad
+    assert f"{folder / 'b.png'}: not an image" in bad
     assert last.startswith("  30.0000")
     assert result.exit_code == 1
 
@@ -82,7 +82,7 @@ def test_a_csv_of_scores_can_be_read_back(model, folder):
     assert bad["path"] == str(folder / "b.png")
     assert bad["score"] == bad["std"] == bad["crops"] == ""
     assert bad["error"] == "ImageError"
-    assert bad["message"].startswith("not a picture")
+    assert bad["message"].startswith("not an image")
     assert result.exit_code == 1
 
 
@@ -98,7 +98,7 @@ def test_json_lines_hold_what_there_is(model, folder):
     assert result.exit_code == 1
 
 
-def test_a_picture_that_is_not_there_is_a_row_with_its_error(model, tmp_path):
+def test_an_image_that_is_not_there_is_a_row_with_its_error(model, tmp_path):
     result = score(model, "--format", "jsonl", tmp_path / "lost.png")
 
     (row,) = json_lines(result)
@@ -125,8 +125,8 @@ def test_a_crop_plan_changes_the_number_of_crops(model, folder):
 
 @pytest.mark.parametrize("style", ["table", "csv", "jsonl"])
 def test_a_file_name_of_two_lines_is_printed_on_one(model, tmp_path, style):
-    good = tiny.write_picture(tmp_path / "two\nlines\r.png", 10)
-    bad = tmp_path / "no\npicture.png"
+    good = tiny.write_image(tmp_path / "two\nlines\r.png", 10)
+    bad = tmp_path / "no\nimage.png"
     bad.write_text("dear diary")
 
     result = score(model, "--format", style, good, bad)
@@ -135,14 +135,14 @@ def test_a_file_name_of_two_lines_is_printed_on_one(model, tmp_path, style):
     assert len(rows) == 2
     paths = [json.loads(row)["path"] for row in rows] if style == "jsonl" else rows
     assert r"two\nlines\r.png" in paths[0]
-    assert r"no\npicture.png" in paths[1]
+    assert r"no\nimage.png" in paths[1]
 
 
 @pytest.mark.parametrize("style", ["table", "csv", "jsonl"])
 def test_a_file_name_that_is_not_utf8_is_printed(model, tmp_path, style):
     paths = [tmp_path / os.fsdecode(name) for name in (b"caf\xe9.png", b"no\xff.png")]
     try:
-        tiny.write_picture(paths[0], 10)
+        tiny.write_image(paths[0], 10)
         paths[1].write_text("dear diary")
     except OSError:
         pytest.skip("this file system has no such names")
@@ -155,13 +155,13 @@ def test_a_file_name_that_is_not_utf8_is_printed(model, tmp_path, style):
     assert result.exit_code == 1
 
 
-def test_a_folder_without_a_picture_is_bad_input(model, tmp_path):
+def test_a_folder_without_an_image_is_bad_input(model, tmp_path):
     (tmp_path / "empty").mkdir()
 
     result = score(model, tmp_path / "empty")
 
     assert "DatasetError" in result.stderr
-    assert "no picture in this folder" in result.stderr
+    assert "no image in this folder" in result.stderr
     assert result.stdout == ""
     assert result.exit_code == 2
 

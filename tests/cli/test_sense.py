@@ -15,35 +15,35 @@ def model(tmp_path):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     """Below middle grey, so that a loss of contrast makes them lighter."""
     for grey in (60, 100):
-        tiny.write_picture(tmp_path / "pictures" / f"{grey}.png", grey)
-    return tmp_path / "pictures"
+        tiny.write_image(tmp_path / "images" / f"{grey}.png", grey)
+    return tmp_path / "images"
 
 
-def sense(model, pictures, *arguments):
-    arguments = ["sense", model, "--images", pictures, "--provider", "cpu", *arguments]
+def sense(model, images, *arguments):
+    arguments = ["sense", model, "--images", images, "--provider", "cpu", *arguments]
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_a_table_is_printed_and_progress_goes_elsewhere(model, pictures):
-    result = sense(model, pictures, "--kinds", "darken,contrast")
+def test_a_table_is_printed_and_progress_goes_elsewhere(model, images):
+    result = sense(model, images, "--kinds", "darken,contrast")
 
     headline, _, darken, contrast, together = result.stdout.splitlines()
-    assert headline.startswith("tiny: 2 of 4 pairs of 2 pictures with 2 distortions")
+    assert headline.startswith("tiny: 2 of 4 pairs of 2 images with 2 distortions")
     assert darken.split()[:4] == ["darken", "1.000", "1.000", "80.0000"]
     assert contrast.split()[:4] == ["contrast", "0.000", "0.000", "80.0000"]
     assert together.split() == ["all", "0.500", "0.500"]
     assert result.stderr.splitlines() == [
-        f"1 of 2: {pictures / '100.png'}",
-        f"2 of 2: {pictures / '60.png'}",
+        f"1 of 2: {images / '100.png'}",
+        f"2 of 2: {images / '60.png'}",
     ]
     assert result.exit_code == 0
 
 
-def test_the_six_kinds_are_measured_unless_others_are_named(model, pictures):
-    result = sense(model, pictures, "--json", "--crops", "center")
+def test_the_six_kinds_are_measured_unless_others_are_named(model, images):
+    result = sense(model, images, "--json", "--crops", "center")
 
     record = json.loads(result.stdout)
     assert list(record["kinds"]) == ["blur", "noise", "jpeg", "jpeg2000", "contrast", "colour"]
@@ -52,9 +52,9 @@ def test_the_six_kinds_are_measured_unless_others_are_named(model, pictures):
     assert result.exit_code == 0
 
 
-def test_the_seed_draws_other_noise(model, pictures):
+def test_the_seed_draws_other_noise(model, images):
     first, again, other = (
-        json.loads(sense(model, pictures, "--json", "--kinds", "noise", "--seed", seed).stdout)
+        json.loads(sense(model, images, "--json", "--kinds", "noise", "--seed", seed).stdout)
         for seed in (0, 0, 1)
     )
 
@@ -64,8 +64,8 @@ def test_the_seed_draws_other_noise(model, pictures):
 
 
 @pytest.mark.parametrize(("share", "status"), [(0.5, 0), (0.51, 1)])
-def test_a_share_below_what_is_asked_for_is_a_failed_check(model, pictures, share, status):
-    result = sense(model, pictures, "--kinds", "darken,contrast", "--at-least", share)
+def test_a_share_below_what_is_asked_for_is_a_failed_check(model, images, share, status):
+    result = sense(model, images, "--kinds", "darken,contrast", "--at-least", share)
 
     assert result.exit_code == status
     assert ("monotone share 0.5000 is below 0.51" in result.stderr) == bool(status)
@@ -82,8 +82,8 @@ def test_a_share_below_what_is_asked_for_is_a_failed_check(model, pictures, shar
         (["--crops", "six"], "crop plan 'six'"),
     ],
 )
-def test_bad_input_is_told_on_standard_error_alone(model, pictures, option, message):
-    result = sense(model, pictures, *option)
+def test_bad_input_is_told_on_standard_error_alone(model, images, option, message):
+    result = sense(model, images, *option)
 
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -91,10 +91,10 @@ def test_bad_input_is_told_on_standard_error_alone(model, pictures, option, mess
     assert result.exit_code == 2
 
 
-def test_a_folder_without_pictures_is_bad_input(model, tmp_path):
+def test_a_folder_without_images_is_bad_input(model, tmp_path):
     (tmp_path / "empty").mkdir()
 
     result = sense(model, tmp_path / "empty")
 
-    assert "no picture in this folder" in result.stderr
+    assert "no image in this folder" in result.stderr
     assert result.exit_code == 2

@@ -24,7 +24,7 @@ FROZEN = [part for change in [*runs.FROZEN, "frozen.epochs=1"] for part in ("--s
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    return runs.write_inputs(tmp_path_factory.mktemp("pictures"))
+    return runs.write_inputs(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ def test_a_run_ends_with_its_figures_and_its_protocol(trained):
         f"tiny seed 0 on val, n 6: SROCC {report['srocc']:.4f}  PLCC {report['plcc']:.4f}",
         f"protocol {report['protocol']}",
     ]
-    assert "backbone weights: backbone.safetensors; 12 pictures, 6 to validate" in result.stderr
+    assert "backbone weights: backbone.safetensors; 12 images, 6 to validate" in result.stderr
     for row in runs.epochs(out):
         assert f"{row['phase']} {row['epoch']}/" in result.stderr
     assert read_manifest(out / "tiny.safetensors").labels.dataset == "blur"
@@ -176,12 +176,12 @@ def test_a_study_with_a_row_that_cannot_be_made_is_refused(folder, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        ([("a.png", 1), ("lost.png", 2)], r"1 of 2 pictures are missing, first .*lost\.png"),
+        ([("a.png", 1), ("lost.png", 2)], r"1 of 2 images are missing, first .*lost\.png"),
         ([("a.png", 1), ("b.png", "nan")], r"line 3: the score is 'nan', not a number"),
         ([("a.png", 1), ("b.png", "")], r"line 3: the score is '', not a number"),
-        ([("a.png", 3), ("b.png", 3)], r"the score of all 2 pictures is 3\.0"),
+        ([("a.png", 3), ("b.png", 3)], r"the score of all 2 images is 3\.0"),
         ([("a.png", 1), ("b.png", 10.5)], r"from 1\.0 to 10\.5, outside the label range 0\.\.10"),
-        ([("a.png", 1)], r"1 pictures; at least 2 are needed"),
+        ([("a.png", 1)], r"1 images; at least 2 are needed"),
         ([], r"a header and no row"),
     ],
 )
@@ -231,8 +231,8 @@ def test_a_damaged_checkpoint_is_refused(trained, folder, tmp_path, length):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["t.csv", "--dataset", "koniq", "--data", "."], "Give the labelled pictures once"),
-        ([], "Give the labelled pictures once"),
+        (["t.csv", "--dataset", "koniq", "--data", "."], "Give the labelled images once"),
+        ([], "Give the labelled images once"),
         (["--dataset", "koniq"], "--dataset NAME and --data DIR belong together"),
         (
             ["--dataset", "koniq", "--data", ".", "--label-range", 0, 1],

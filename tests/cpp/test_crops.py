@@ -21,7 +21,7 @@ def preprocessing(crops="center", short_side=None, resample="bicubic"):
 
 
 def sizes():
-    """100 sizes: small, thin, and of pictures."""
+    """100 sizes: small, thin, and of images."""
     random = np.random.default_rng(5)
     small = random.integers(1, 70, (50, 2))
     thin = np.stack([random.integers(1, 9, 20), random.integers(100, 900, 20)], 1)
@@ -88,7 +88,7 @@ def test_a_plan_that_is_none_has_the_same_error(library, plan):
 
 
 @pytest.mark.parametrize("shape", [(1, 3000000), (600000, 1)])
-def test_a_picture_too_thin_to_enlarge_has_the_same_error(library, shape):
+def test_an_image_too_thin_to_enlarge_has_the_same_error(library, shape):
     arguments = np.zeros((*shape, 3), np.uint8), preprocessing(), 224
     assert text_of(library.cut, *arguments) == text_of(crops_from_pixels, *arguments)
 

@@ -1,4 +1,4 @@
-"""Pictures that the C++ library decodes are those of lifeiqa.preprocess.decode, byte for byte."""
+"""Images that the C++ library decodes are those of lifeiqa.preprocess.decode, byte for byte."""
 
 import struct
 import zlib
@@ -212,7 +212,7 @@ def test_a_file_that_ends_early_is_an_error_wherever_it_is_one_in_python(library
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_an_error_names_the_picture_and_the_size(library):
+def test_an_error_names_the_image_and_the_size(library):
     data = jpeg()
     for arguments in [(data, None, 1000), (data, "a.jpg", 1000)]:
         with pytest.raises(CError) as ours:
@@ -239,7 +239,7 @@ def test_the_size_is_read_before_memory_is_taken(library):
 @pytest.mark.parametrize(
     "data", [b"", b"\xff", b"\xff\xd8\xff", b"GIF89a", b"\x89PNG\r\n\x1a\n", bytes(99)]
 )
-def test_what_is_no_picture_is_an_image_error(library, data):
+def test_what_is_no_image_is_an_image_error(library, data):
     with pytest.raises(CError) as raised:
         library.decode(data, "nonsense")
     assert raised.value.kind == "ImageError"

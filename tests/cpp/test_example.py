@@ -43,7 +43,7 @@ def test_one_crop_has_no_spread_as_python_prints_it(example):
     assert table(done.stdout)[0]["std"] == "0.0"
 
 
-def test_a_picture_that_fails_costs_its_row(example, tmp_path):
+def test_an_image_that_fails_costs_its_row(example, tmp_path):
     odd = tmp_path / 'a "name", with commas.png'
     odd.write_bytes(b"nonsense")
     done = run(example, MODEL, odd, photographs()[0])
@@ -51,7 +51,7 @@ def test_a_picture_that_fails_costs_its_row(example, tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
     bad, good = table(done.stdout)
     assert bad["path"] == str(odd)
-    assert bad["error"] == f"{odd}: not a picture in a format that is read (JPEG, PNG)"
+    assert bad["error"] == f"{odd}: not an image in a format that is read (JPEG, PNG)"
     assert (bad["score"], good["error"]) == ("", "")
 
 
@@ -80,16 +80,16 @@ def test_a_model_that_cannot_be_opened_has_status_1(example):
 
 
 def test_it_is_timed_beside_python(example, tmp_path):
-    picture = tiny.write_picture(tmp_path / "grey.png")
-    found = starts(picture, example)
+    image = tiny.write_image(tmp_path / "grey.png")
+    found = starts(image, example)
     for name in ("Python", "C++"):
-        whole, further = (found[f"one picture in {name}, start {w}cluded"] for w in ("in", "ex"))
+        whole, further = (found[f"one image in {name}, start {w}cluded"] for w in ("in", "ex"))
         assert 0 < further < whole
 
 
 def test_a_command_that_fails_is_named_with_its_words(tmp_path):
     with pytest.raises(ArtifactError, match="C\\+\\+: false failed"):
-        starts(tiny.write_picture(tmp_path / "grey.png"), "false")
+        starts(tiny.write_image(tmp_path / "grey.png"), "false")
 
 
 NO_EXCEPTIONS = """

@@ -23,7 +23,7 @@ def test_the_example_runs_without_a_fault_or_a_leak(build):
     assert len(done.stdout.splitlines()) == 5
 
 
-def test_damaged_files_are_errors_or_pictures(build, tmp_path):
+def test_damaged_files_are_errors_or_images(build, tmp_path):
     pixels = painted(61, 47)
     files = {
         "baseline.jpg": encoded(pixels, "JPEG", exif=orientation(6), restart_marker_rows=1),
@@ -52,8 +52,8 @@ def test_damaged_files_are_errors_or_pictures(build, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     counts = {name: (int(a), int(b)) for name, a, b in map(str.split, done.stdout.splitlines())}
     assert list(counts) == list(files)
-    for name, (pictures, errors) in counts.items():
-        assert pictures + errors == COPIES
+    for name, (images, errors) in counts.items():
+        assert images + errors == COPIES
         assert errors > 0, name
     # Some damage leaves a JPEG readable, as it does for Pillow.
     assert counts["baseline.jpg"][0] > 0

@@ -211,8 +211,8 @@ def test_a_setting_that_cannot_work_is_a_config_error(library, options, text):
     assert text in message
 
 
-def test_a_picture_that_cannot_be_scored_is_named_with_the_same_error(library, tmp_path):
-    path = tmp_path / "picture.jpg"
+def test_an_image_that_cannot_be_scored_is_named_with_the_same_error(library, tmp_path):
+    path = tmp_path / "image.jpg"
     with (
         library.scorer(MODEL, provider="cpu", max_pixels=1000) as ours,
         Scorer(MODEL, provider="cpu", max_pixels=1000) as theirs,
@@ -223,7 +223,7 @@ def test_a_picture_that_cannot_be_scored_is_named_with_the_same_error(library, t
         kind, text = error_of(lambda: ours.score_rgb(np.zeros((40, 40, 3), np.uint8)))
         assert (kind, text) == (
             "ImageError",
-            "40x40 has more than 1,000 pixels; reduce the picture or raise max_pixels",
+            "40x40 has more than 1,000 pixels; reduce the image or raise max_pixels",
         )
 
 

@@ -1,11 +1,11 @@
-"""Distortions: rising strength changes a picture more, and nothing else differs."""
+"""Distortions: rising strength changes an image more, and nothing else differs."""
 
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data as photographs
 
-from helpers.raster import picture
+from helpers.raster import pattern
 from lifeiqa.data.distortions import LEVELS, STRENGTHS, distort
 from lifeiqa.errors import ConfigError, ImageError
 
@@ -47,23 +47,23 @@ def test_level_5_is_far_worse_than_level_1(kind, photograph):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (3, 5), (17, 31), (40, 30)])
 def test_any_size_keeps_its_shape_and_the_input_is_spared(shape, kind, level):
-    pixels = picture(*shape)
+    pixels = pattern(*shape)
 
     distorted = distort(pixels, kind, level)
 
     assert (distorted.dtype, distorted.shape) == (np.uint8, (*shape, 3))
-    np.testing.assert_array_equal(pixels, picture(*shape))
+    np.testing.assert_array_equal(pixels, pattern(*shape))
     np.testing.assert_array_equal(distorted, distort(pixels, kind, level))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_level_0_is_the_picture_itself(kind):
-    np.testing.assert_array_equal(distort(picture(), kind, 0), picture())
+def test_level_0_is_the_image_itself(kind):
+    np.testing.assert_array_equal(distort(pattern(), kind, 0), pattern())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_picture_whose_rows_lie_apart_in_memory_is_read_as_it_looks(kind):
-    whole = picture(40, 60)
+def test_an_image_whose_rows_lie_apart_in_memory_is_read_as_it_looks(kind):
+    whole = pattern(40, 60)
 
     np.testing.assert_array_equal(
         distort(whole[::2, ::3], kind, 3), distort(whole[::2, ::3].copy(), kind, 3)
@@ -91,7 +91,7 @@ def test_all_levels_of_noise_scale_one_field():
 
 
 def test_noise_is_drawn_from_its_seed():
-    first, again, other = (distort(picture(), "noise", 2, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (distort(pattern(), "noise", 2, seed=seed) for seed in (1, 1, 2))
 
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -115,8 +115,8 @@ def test_colour_loss_ends_in_grey_and_keeps_the_luma(photograph):
         assert np.abs(drift).max() <= 2  # the grey is rounded, and each sample cut
 
 
-def test_colour_loss_leaves_a_grey_picture_alone():
-    grey = np.repeat(picture(12, 10, 1), 3, axis=2)
+def test_colour_loss_leaves_a_grey_image_alone():
+    grey = np.repeat(pattern(12, 10, 1), 3, axis=2)
 
     for level in RISING:
         np.testing.assert_array_equal(distort(grey, "colour", level), grey)
@@ -141,7 +141,7 @@ def test_blur_has_its_standard_deviation():
 @pytest.mark.parametrize("kind", ["", "pristine", "Blur", "jpeg 2000"])
 def test_an_unknown_kind_is_refused_with_those_that_there_are(kind):
     with pytest.raises(ConfigError) as refused:
-        distort(picture(), kind, 1)
+        distort(pattern(), kind, 1)
 
     assert repr(kind) in str(refused.value)
     assert all(known in str(refused.value) for known in STRENGTHS)
@@ -150,13 +150,13 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are(kind):
 @pytest.mark.parametrize("level", [-1, LEVELS + 1, 2.5])
 def test_an_unknown_level_is_refused(level):
     with pytest.raises(ConfigError, match=f"level {level} of blur: choose 0"):
-        distort(picture(), "blur", level)
+        distort(pattern(), "blur", level)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_array_that_is_no_rgb_picture_is_refused(kind):
+def test_an_array_that_is_no_rgb_image_is_refused(kind):
     with pytest.raises(ImageError, match="RGB uint8"):
-        distort(picture(8, 8, 4), kind, 1)
+        distort(pattern(8, 8, 4), kind, 1)
 
 
 @pytest.mark.parametrize("codec", ["JPEG", "JPEG2000"])
@@ -165,4 +165,4 @@ def test_a_codec_that_this_pillow_lacks_is_named(codec, monkeypatch):
     monkeypatch.delitem(Image.SAVE, codec)
 
     with pytest.raises(ConfigError, match=f"this Pillow cannot write {codec}"):
-        distort(picture(), codec.lower(), 1)
+        distort(pattern(), codec.lower(), 1)

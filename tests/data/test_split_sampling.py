@@ -20,18 +20,18 @@ def references_of(part: Table) -> set[str]:
     return set(part.references)
 
 
-@pytest.mark.parametrize("pictures", [3, 10, 101])
+@pytest.mark.parametrize("images", [3, 10, 101])
 @pytest.mark.parametrize("val", [0, 0.1, 0.5])
-def test_every_picture_is_in_one_part(pictures, val):
-    whole = table(pictures)
+def test_every_image_is_in_one_part(images, val):
+    whole = table(images)
 
     rows = make_split(whole, val=val).rows(whole)
 
-    assert sorted(itertools.chain(*rows.values())) == list(range(pictures))
+    assert sorted(itertools.chain(*rows.values())) == list(range(images))
     assert all(part == sorted(part) for part in rows.values())
 
 
-def test_shares_are_of_all_pictures_and_then_of_what_is_left():
+def test_shares_are_of_all_images_and_then_of_what_is_left():
     split = make_split(table(100), test=0.2, val=0.1)
 
     assert [len(part) for part in (split.train, split.val, split.test)] == [72, 8, 20]
@@ -56,7 +56,7 @@ def test_no_reference_is_in_two_parts(references, seed):
     assert len(parts[2]) == round(0.2 * references) or (references, len(parts[2])) == (3, 1)
 
 
-def test_a_split_by_picture_may_be_asked_for_where_there_are_references():
+def test_a_split_by_image_may_be_asked_for_where_there_are_references():
     whole = table(100, references=5)
 
     train, _, test = make_split(whole, method="random").tables(whole)
@@ -108,7 +108,7 @@ def test_a_seed_gives_one_split_and_another_seed_another():
     assert len(tests) == 20
 
 
-def test_every_picture_is_tested_under_some_seed_and_as_often_as_another():
+def test_every_image_is_tested_under_some_seed_and_as_often_as_another():
     whole = table(20)
     times = [0] * 20
     for seed in range(500):
@@ -119,7 +119,7 @@ def test_every_picture_is_tested_under_some_seed_and_as_often_as_another():
     assert all(60 < time < 140 for time in times), times
 
 
-def test_the_order_of_the_rows_and_the_place_of_the_pictures_change_nothing():
+def test_the_order_of_the_rows_and_the_place_of_the_images_change_nothing():
     whole = table(40)
     turned = table(40, root="/elsewhere/copy").take(range(39, -1, -1))
 
@@ -174,10 +174,10 @@ def test_a_split_by_reference_needs_references():
         make_split(table(10), method="reference")
 
 
-@pytest.mark.parametrize(("pictures", "references"), [(1, 0), (2, 0), (8, 1), (8, 2)])
-def test_too_few_contents_for_three_parts_are_refused(pictures, references):
+@pytest.mark.parametrize(("images", "references"), [(1, 0), (2, 0), (8, 1), (8, 2)])
+def test_too_few_contents_for_three_parts_are_refused(images, references):
     with pytest.raises(DatasetError, match="at least 2 contents are needed"):
-        make_split(table(pictures, references=references))
+        make_split(table(images, references=references))
 
 
 def test_a_subset_keeps_a_share_of_training_and_all_the_rest():
@@ -201,7 +201,7 @@ def test_smaller_subsets_lie_inside_larger_ones(references):
     assert kept[0] < kept[1] < kept[2] < kept[3] == set(split.train)
 
 
-def test_a_subset_by_reference_keeps_every_picture_of_a_reference_or_none():
+def test_a_subset_by_reference_keeps_every_image_of_a_reference_or_none():
     whole = table(100, references=25)
     split = make_split(whole)
 
@@ -229,7 +229,7 @@ def test_a_share_that_cannot_be_is_refused(share):
 
 
 @pytest.mark.parametrize("count", [2, 5, 10])
-def test_folds_test_every_picture_once(count):
+def test_folds_test_every_image_once(count):
     whole = table(23)
 
     rows = [split.rows(whole) for split in folds(whole, count)]

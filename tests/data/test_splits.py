@@ -57,9 +57,9 @@ def test_a_split_of_another_table_is_refused():
         table(20), paths=tuple(Path(f"data/{'ab'[row % 2]}/x{row}.png") for row in range(20))
     )
 
-    with pytest.raises(DatasetError, match="is of 20 pictures, the table has 21; 0 pictures"):
+    with pytest.raises(DatasetError, match="is of 20 images, the table has 21; 0 images"):
         split.tables(table(21))
-    with pytest.raises(DatasetError, match=r"20 pictures of the split are not in it, first [ab]/"):
+    with pytest.raises(DatasetError, match=r"20 images of the split are not in it, first [ab]/"):
         split.tables(renamed)
 
 
@@ -72,8 +72,8 @@ def test_a_split_of_another_table_is_refused():
         {"train": None},
         {"train": [1, 2]},
         {"train": [["a/0.png"]]},
-        {"pictures": "ten"},
-        {"pictures": 11},
+        {"images": "ten"},
+        {"images": 11},
         {"fold": 1},
     ],
 )

@@ -7,9 +7,9 @@ from lifeiqa.data.table import Table, read_table
 from lifeiqa.errors import DatasetError
 
 
-def table(folder: Path, text: str, *, pictures: tuple[str, ...] = ("a.png", "b.png")) -> Path:
+def table(folder: Path, text: str, *, images: tuple[str, ...] = ("a.png", "b.png")) -> Path:
     """A CSV and the files that it names; their contents are never read."""
-    for name in pictures:
+    for name in images:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     path = folder / "labels.csv"
@@ -49,9 +49,9 @@ def test_named_columns_win_over_the_usual_ones(tmp_path):
 
 
 def test_paths_are_relative_to_the_folder_that_is_given(tmp_path):
-    path = table(tmp_path, "path,MOS\na.png,1\n", pictures=("pictures/a.png",))
+    path = table(tmp_path, "path,MOS\na.png,1\n", images=("images/a.png",))
 
-    assert read_table(path, tmp_path / "pictures").paths == (tmp_path / "pictures" / "a.png",)
+    assert read_table(path, tmp_path / "images").paths == (tmp_path / "images" / "a.png",)
 
 
 def test_absolute_paths_stay_as_they_are(tmp_path):
@@ -68,26 +68,26 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path, newline):
 
 
 def test_quoted_fields_may_hold_commas(tmp_path):
-    path = table(tmp_path, 'path,MOS\n"a,b.png",1\n', pictures=("a,b.png",))
+    path = table(tmp_path, 'path,MOS\n"a,b.png",1\n', images=("a,b.png",))
 
     assert read_table(path).paths == (tmp_path / "a,b.png",)
 
 
-def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path):
+def test_missing_images_are_counted_and_the_first_is_named(tmp_path):
     path = table(tmp_path, "path,MOS\na.png,1\nlost.png,2\nb.png,3\ngone.png,4\n")
 
     message = refusal(path)
 
-    assert "2 of 4 pictures are missing" in message
+    assert "2 of 4 images are missing" in message
     assert str(tmp_path / "lost.png") in message
     assert "--images" in message
 
 
 @pytest.mark.parametrize("row", ["1", "1,", "1,."])
-def test_a_row_without_a_picture_is_a_missing_picture(tmp_path, row):
+def test_a_row_without_an_image_is_a_missing_image(tmp_path, row):
     path = table(tmp_path, f"MOS,path\n{row}\n")
 
-    assert "1 of 1 pictures are missing" in refusal(path)
+    assert "1 of 1 images are missing" in refusal(path)
 
 
 @pytest.mark.parametrize("score", ["good", "nan", "inf", "-inf", "", "1;5"])
@@ -125,10 +125,10 @@ def test_a_named_column_that_is_missing_is_refused(tmp_path, column, what, optio
 
 
 def test_unusual_columns_must_be_named(tmp_path):
-    message = refusal(table(tmp_path, "picture,rating\na.png,1\n"))
+    message = refusal(table(tmp_path, "image,rating\na.png,1\n"))
 
     assert "named image_name or image or path" in message
-    assert "it has picture, rating" in message
+    assert "it has image, rating" in message
 
 
 def test_a_table_without_rows_is_refused(tmp_path):
@@ -224,7 +224,7 @@ def test_a_table_of_paths_and_scores_has_no_other_columns(tmp_path):
 
 
 @pytest.mark.parametrize("score", ["1", "2"])
-def test_a_picture_that_is_listed_twice_is_refused_whatever_its_score(tmp_path, score):
+def test_an_image_that_is_listed_twice_is_refused_whatever_its_score(tmp_path, score):
     path = table(tmp_path, f"path,MOS\na.png,1\nb.png,2\n./a.png,{score}\n")
 
     message = refusal(path)
@@ -233,12 +233,12 @@ def test_a_picture_that_is_listed_twice_is_refused_whatever_its_score(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("scores", "what"), [((1.0,), "1 pictures"), ((0.5,) * 3, "all 3 pictures is 0.5")]
+    ("scores", "what"), [((1.0,), "1 images"), ((0.5,) * 3, "all 3 images is 0.5")]
 )
 def test_scores_that_rank_nothing_are_refused_where_they_are_to_be_learned(tmp_path, scores, what):
     names = [f"{row}.png" for row in range(len(scores))]
     rows = "".join(f"{name},{score}\n" for name, score in zip(names, scores, strict=True))
-    read = read_table(table(tmp_path, f"path,MOS\n{rows}", pictures=names))
+    read = read_table(table(tmp_path, f"path,MOS\n{rows}", images=names))
 
     with pytest.raises(DatasetError, match=what):
         read.require_spread()

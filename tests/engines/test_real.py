@@ -19,7 +19,7 @@ from lifeiqa.weights import bundled
 from lifeiqa_engines import check_onnx, engine_from_onnx
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import onnx_from_model
-from lifeiqa_export.half import halve
+from lifeiqa_export.half import to_half
 
 KERNELS = 6e6
 """Bytes that a plan of TensorRT-RTX needs for one profile, however few its weights are."""
@@ -44,7 +44,7 @@ def untrained(backbone):
 def write_half(folder, network, manifest, batch):
     """The float16 file of lifeiqa-export, without its measurements, which take minutes."""
     model = ScoringModel(network, manifest.preprocessing, manifest.labels).eval()
-    graph = onnx_from_model(halve(densify(model)), batch=batch)
+    graph = onnx_from_model(to_half(densify(model)), batch=batch)
     described = dataclasses.replace(
         manifest, kind="onnx", precision="fp16", batch=batch, opset=20, sha256=None
     )

@@ -26,7 +26,7 @@ def related(n, seed=0, decimals=1):
 
 @pytest.mark.parametrize(("resampled", "figure"), FIGURES)
 @pytest.mark.parametrize("groups", [None, [str(row % 8) for row in range(40)]])
-def test_a_figure_of_each_resample_is_that_of_the_pictures_it_drew(resampled, figure, groups):
+def test_a_figure_of_each_resample_is_that_of_the_images_it_drew(resampled, figure, groups):
     x, y = related(40)
     counts = draw(40, groups, 25, seed=3)
 
@@ -37,7 +37,7 @@ def test_a_figure_of_each_resample_is_that_of_the_pictures_it_drew(resampled, fi
         assert value == pytest.approx(figure(x[drawn], y[drawn]), abs=1e-12)
 
 
-def test_a_resample_draws_as_many_pictures_as_there_are():
+def test_a_resample_draws_as_many_images_as_there_are():
     counts = draw(50, None, 200, seed=0)
 
     assert counts.shape == (200, 50)
@@ -46,7 +46,7 @@ def test_a_resample_draws_as_many_pictures_as_there_are():
     assert (counts > 1).any()
 
 
-def test_pictures_of_one_reference_are_drawn_together():
+def test_images_of_one_reference_are_drawn_together():
     references = ["b", "a", "c", "a", "b", "a"]
 
     counts = draw(6, references, 100, seed=0)
@@ -101,8 +101,8 @@ def test_an_interval_holds_the_middle_of_all_resamples_however_many():
 
 
 @pytest.mark.parametrize(("resampled", "figure"), FIGURES)
-def test_too_few_pictures_have_no_interval(resampled, figure):
-    # Some resample draws one picture three times: it has no correlation.
+def test_too_few_images_have_no_interval(resampled, figure):
+    # Some resample draws one image three times: it has no correlation.
     x, y = np.array([0.1, 0.2, 0.3]), np.array([0.7, 0.1, 0.3])
 
     assert np.isnan(interval(resampled, x, y, draw(3, None, 1000, seed=0))).all()

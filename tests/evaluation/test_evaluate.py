@@ -1,4 +1,4 @@
-"""Evaluation of a model whose scores are known: the grey of a picture."""
+"""Evaluation of a model whose scores are known: the grey of an image."""
 
 import csv
 import json
@@ -25,9 +25,9 @@ HIGHER, LOWER = (
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    return tuple(tiny.write_picture(folder / f"{grey}.png", grey) for grey in GREYS)
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    return tuple(tiny.write_image(folder / f"{grey}.png", grey) for grey in GREYS)
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def scorer(tmp_path):
 
 
 @pytest.fixture
-def table(pictures):
-    return Table(name="greys", paths=pictures, scores=HUMAN, labels=HIGHER)
+def table(images):
+    return Table(name="greys", paths=images, scores=HUMAN, labels=HIGHER)
 
 
 def with_(table, **changes):
@@ -99,10 +99,10 @@ def test_each_kind_of_distortion_has_its_own_agreement(scorer, table):
     assert math.isnan(found["odd"].srocc)
 
 
-def test_intervals_hold_the_figure_and_repeat(scorer, pictures):
+def test_intervals_hold_the_figure_and_repeat(scorer, images):
     generator = np.random.default_rng(0)
     noisy = [generator.normal(grey, 40) for grey in GREYS * 6]
-    table = Table(name="greys", paths=pictures * 6, scores=tuple(noisy))
+    table = Table(name="greys", paths=images * 6, scores=tuple(noisy))
 
     first, again = (evaluate(scorer, table, resamples=100, seed=4) for _ in range(2))
 
@@ -114,8 +114,8 @@ def test_intervals_hold_the_figure_and_repeat(scorer, pictures):
     assert first.intervals != evaluate(scorer, table, resamples=100, seed=5).intervals
 
 
-def test_pictures_of_one_reference_widen_the_interval(scorer, pictures):
-    table = Table(name="greys", paths=pictures * 9, scores=HUMAN * 9)
+def test_images_of_one_reference_widen_the_interval(scorer, images):
+    table = Table(name="greys", paths=images * 9, scores=HUMAN * 9)
     references = tuple(path.stem for path in table.paths)
 
     apart, together = (
@@ -125,11 +125,11 @@ def test_pictures_of_one_reference_widen_the_interval(scorer, pictures):
 
     widths = [high - low for low, high in (e.intervals["plcc"] for e in (apart, together))]
     assert widths[1] > 2 * widths[0]
-    assert "resamples of pictures" in str(apart)
+    assert "resamples of images" in str(apart)
     assert "resamples of references" in str(together)
 
 
-def test_progress_counts_every_picture(scorer, table):
+def test_progress_counts_every_image(scorer, table):
     seen = []
 
     evaluate(scorer, table, resamples=0, progress=seen.append)
@@ -137,22 +137,22 @@ def test_progress_counts_every_picture(scorer, table):
     assert seen == list(range(1, 9))
 
 
-def test_a_picture_that_cannot_be_scored_ends_the_evaluation(scorer, table, tmp_path):
+def test_an_image_that_cannot_be_scored_ends_the_evaluation(scorer, table, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_text("dear diary")
 
-    with pytest.raises(ImageError, match=r"bad\.png: not a picture"):
+    with pytest.raises(ImageError, match=r"bad\.png: not an image"):
         evaluate(scorer, with_(table, paths=(*table.paths[:-1], bad)))
 
 
 @pytest.mark.parametrize(("rows", "message"), [([0], "at least 2"), ([0, 1], "the score of all 2")])
-def test_scores_that_rank_nothing_are_refused_before_any_picture_is_scored(
+def test_scores_that_rank_nothing_are_refused_before_any_image_is_scored(
     scorer, table, rows, message
 ):
     equal = with_(table, scores=(3.0,) * 8).take(rows)
 
     with pytest.raises(DatasetError, match=message):
-        evaluate(scorer, equal, progress=lambda done: pytest.fail("a picture was scored"))
+        evaluate(scorer, equal, progress=lambda done: pytest.fail("an image was scored"))
 
 
 def test_the_dictionary_is_json_and_nan_becomes_null(scorer, table):

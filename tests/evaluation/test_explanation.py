@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.raster import picture
+from helpers.raster import pattern
 from helpers.tiny_network import ABLATIONS, tiny_model, tiny_preprocessing
 from lifeiqa.errors import ConfigError
 from lifeiqa.evaluation.explanation import attention_maps, draw, write
@@ -18,14 +18,14 @@ EDGES = (0.0, 4.0, 10.0)
 
 
 def explanation(*windows, **changes):
-    """A picture of 12 x 16 pixels by a network of 2 layers, 3 heads, 2 tokens and 3 experts."""
+    """An image of 12 x 16 pixels by a network of 2 layers, 3 heads, 2 tokens and 3 experts."""
     generator = np.random.default_rng(5)
     attention = generator.random((len(windows), 2, 3, 2, 2, 2), np.float32)
     attention /= attention.sum((-2, -1), keepdims=True)
     mask = np.zeros((len(windows), 2, 3), bool)
     mask[..., [0, 2]] = True
     values = {
-        "picture": picture(12, 16),
+        "image": pattern(12, 16),
         "windows": windows,
         "crop_size": 10,
         "scores": np.full(len(windows), 0.25, np.float32),
@@ -115,7 +115,7 @@ def test_every_network_has_a_figure_of_what_it_has(name, tmp_path):
     model = tiny_model(**ABLATIONS[name])
     config = model.network.config
     found = explain(
-        model, picture(150, 120), with_plan(tiny_preprocessing(model.network), "grid:2")
+        model, pattern(150, 120), with_plan(tiny_preprocessing(model.network), "grid:2")
     )
 
     figure = draw(found)

@@ -23,7 +23,7 @@ def evaluation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
     table = Table(
         name="darkness",
-        paths=tuple(tiny.write_picture(folder / f"{grey}.png", grey) for grey in GREYS),
+        paths=tuple(tiny.write_image(folder / f"{grey}.png", grey) for grey in GREYS),
         scores=(9.0, 4.0, 7.0, 8.0, 7.5, 6.0, 5.0, 4.5),
         labels=LOWER,
         distortions=("blur", "noise") * 3 + ("blur", "odd"),
@@ -40,7 +40,7 @@ def texts(figure):
     )
 
 
-def test_the_scatter_holds_every_picture_in_the_units_of_either_side(evaluation):
+def test_the_scatter_holds_every_image_in_the_units_of_either_side(evaluation):
     (axes,) = scatter(evaluation).axes
 
     (points,) = axes.collections
@@ -92,14 +92,14 @@ def test_each_distortion_has_a_bar_as_long_as_its_srocc(evaluation):
         assert words in text
 
 
-def test_figures_are_written_as_pictures(evaluation, tmp_path):
+def test_figures_are_written_as_images(evaluation, tmp_path):
     written = write_figures(evaluation, tmp_path / "new" / "figures")
 
     assert [path.name for path in written] == ["scatter.png", "distortions.png"]
     for path in written:
-        with Image.open(path) as picture:
-            assert picture.format == "PNG"
-            assert min(picture.size) > 200
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            assert min(image.size) > 200
     assert sorted(path.parent.iterdir()) == sorted(written)
 
 

@@ -1,4 +1,4 @@
-"""A report says which pictures it is about, and whether the model knew them."""
+"""A report says which images it is about, and whether the model knew them."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ TABLE = Table(
     parts=("train",) * 6 + ("test",) * 4,
 )
 TRAINED = {
-    "train": {"name": "greys train", "pictures": 6},
-    "val": {"name": "greys val", "pictures": 2},
+    "train": {"name": "greys train", "images": 6},
+    "val": {"name": "greys val", "images": 2},
     "protocol": "honest: the checkpoint was chosen on val",
 }
 
@@ -37,7 +37,7 @@ def test_a_part_of_the_official_split_is_its_rows():
 
     assert part.scores == (6.0, 7.0, 8.0, 9.0)
     assert part.name == "greys test"
-    assert words == "the test part of the official split, 4 of 10 pictures"
+    assert words == "the test part of the official split, 4 of 10 images"
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
@@ -48,7 +48,7 @@ def test_a_saved_split_comes_before_the_official_one(part):
 
     rows = split.rows(TABLE)[part]
     assert taken.scores == tuple(TABLE.scores[row] for row in rows)
-    assert words == f"the {part} part of the random split of seed 7, {len(rows)} of 10 pictures"
+    assert words == f"the {part} part of the random split of seed 7, {len(rows)} of 10 images"
 
 
 def test_an_empty_part_is_refused():
@@ -63,14 +63,14 @@ def test_a_part_of_a_table_without_split_is_refused():
         take_part(table, "test")
 
 
-def test_pictures_that_chose_the_checkpoint_are_called_so():
-    assert "greys val (2 pictures) chose the checkpoint" in said(TABLE.take([1, 2], "greys val"))
+def test_images_that_chose_the_checkpoint_are_called_so():
+    assert "greys val (2 images) chose the checkpoint" in said(TABLE.take([1, 2], "greys val"))
 
 
-def test_pictures_that_were_learned_are_called_so():
+def test_images_that_were_learned_are_called_so():
     text = said(TABLE.take(range(6), "greys train"))
 
-    assert "the model learned these pictures (greys train, 6)" in text
+    assert "the model learned these images (greys train, 6)" in text
     assert "tell nothing about others" in text
 
 
@@ -79,13 +79,13 @@ def test_another_number_or_name_is_another_table(table):
     text = said(table)
 
     assert "chose the checkpoint: expect" not in text
-    assert "learned greys train (6 pictures) and was chosen on greys val (2 pictures)" in text
+    assert "learned greys train (6 images) and was chosen on greys val (2 images)" in text
     assert "whether any of them is here is not known" in text
 
 
 def test_a_fingerprint_tells_more_than_a_name():
     chosen, other = TABLE.take([1, 2], "greys val"), TABLE.take([2, 3], "greys val")
-    record = {"val": {"name": "renamed", "pictures": 2, "sha256": chosen.sha256}}
+    record = {"val": {"name": "renamed", "images": 2, "sha256": chosen.sha256}}
 
     assert "chose the checkpoint: expect" in said(chosen, record)
     assert "chose the checkpoint: expect" not in said(other, record)
@@ -99,7 +99,7 @@ def test_another_data_set_is_called_so_whatever_the_case_of_its_name(name, acros
     assert ("across data sets: the model learned greys" in said(table)) == across
 
 
-def test_pictures_of_the_record_are_never_called_another_data_set():
+def test_images_of_the_record_are_never_called_another_data_set():
     labels = Labels(dataset="Greys 2", low=0, high=1)
     table = Table(name="greys val", paths=TABLE.paths[:2], scores=(0.0, 1.0), labels=labels)
 
@@ -108,13 +108,13 @@ def test_pictures_of_the_record_are_never_called_another_data_set():
 
 @pytest.mark.parametrize("training", [{}, {"train": "all of it"}, {"train": {"name": "x"}}])
 def test_a_record_that_says_nothing_is_not_made_to(training):
-    assert "its record does not say which pictures" in said(TABLE, training)
+    assert "its record does not say which images" in said(TABLE, training)
 
 
 def test_the_part_and_the_training_protocol_are_repeated():
-    text = said(TABLE, part="the test part of the official split, 4 of 10 pictures")
+    text = said(TABLE, part="the test part of the official split, 4 of 10 images")
 
-    assert text.startswith("the test part of the official split, 4 of 10 pictures; ")
+    assert text.startswith("the test part of the official split, 4 of 10 images; ")
     assert text.endswith(
         "it was trained by the protocol 'honest: the checkpoint was chosen on val'"
     )

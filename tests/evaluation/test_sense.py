@@ -1,10 +1,10 @@
-"""Sense: a picture that is distorted more and more must score worse and worse."""
+"""Sense: an image that is distorted more and more must score worse and worse."""
 
 import numpy as np
 import pytest
 
 from helpers import tiny
-from helpers.raster import encoded, picture
+from helpers.raster import encoded, pattern
 from lifeiqa.config import Labels
 from lifeiqa.data.distortions import LEVELS, STRENGTHS, distort
 from lifeiqa.errors import ConfigError, ImageError
@@ -35,16 +35,16 @@ def spread(crop):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Two pictures of noise, in colour."""
+def images(tmp_path):
+    """Two images of noise, in colour."""
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for path, shape in zip(paths, [(40, 50), (64, 33)], strict=True):
-        path.write_bytes(encoded(picture(*shape), "PNG"))
+        path.write_bytes(encoded(pattern(*shape), "PNG"))
     return paths
 
 
 def by_hand(*pairs, direction="higher", kinds=("blur", "noise")):
-    """A `Sense` of one picture for each two pairs, from the scores at levels 0 to 5."""
+    """A `Sense` of one image for each two pairs, from the scores at levels 0 to 5."""
     return Sense("hand", direction, kinds, np.array(pairs, float).reshape(-1, len(kinds), 6))
 
 
@@ -81,7 +81,7 @@ def test_the_record_for_machines_holds_shares_and_mean_scores():
         "model": "hand",
         "direction": "higher",
         "seed": 0,
-        "pictures": 2,
+        "images": 2,
         "pairs": 4,
         "monotone": 0.5,
         "steps": 20,
@@ -96,7 +96,7 @@ def test_the_record_for_machines_holds_shares_and_mean_scores():
 def test_the_table_has_a_row_for_each_kind_and_one_for_all():
     headline, header, blur, noise, together = str(by_hand(FALLING, FLAT_ONCE)).splitlines()
 
-    assert headline.startswith("hand: 1 of 2 pairs of 1 pictures with 2 distortions")
+    assert headline.startswith("hand: 1 of 2 pairs of 1 images with 2 distortions")
     assert header.split()[:2] == ["monotone", "steps"]
     means = ["9.0000", "8.0000", "5.0000", "4.0000", "1.0000", "0.0000"]
     assert blur.split() == ["blur", "1.000", "1.000", *means]
@@ -104,63 +104,63 @@ def test_the_table_has_a_row_for_each_kind_and_one_for_all():
     assert together.split() == ["all", "0.500", "0.900"]
 
 
-def test_a_meter_of_light_sees_darkness_and_no_loss_of_contrast(pictures):
-    found = sense(Scorer(Meter(light)), pictures, ["darken", "contrast"])
+def test_a_meter_of_light_sees_darkness_and_no_loss_of_contrast(images):
+    found = sense(Scorer(Meter(light)), images, ["darken", "contrast"])
 
     assert found.of("darken").monotone == 1
     assert found.of("contrast").monotone == 0
 
 
 @pytest.mark.parametrize(("direction", "share"), [("higher", 1), ("lower", 0)])
-def test_the_direction_of_the_model_decides_what_is_worse(pictures, direction, share):
-    found = sense(Scorer(Meter(spread, direction)), pictures, ["contrast", "darken"])
+def test_the_direction_of_the_model_decides_what_is_worse(images, direction, share):
+    found = sense(Scorer(Meter(spread, direction)), images, ["contrast", "darken"])
 
     assert found.direction == direction
     assert found.monotone == found.falling == share
 
 
-def test_colour_loss_of_a_grey_picture_is_no_fall(tmp_path):
-    path = tiny.write_picture(tmp_path / "grey.png", 90)
+def test_colour_loss_of_a_grey_image_is_no_fall(tmp_path):
+    path = tiny.write_image(tmp_path / "grey.png", 90)
 
     assert sense(Scorer(Meter(spread)), [path], ["colour"]).falling == 0
 
 
-def test_every_score_is_that_of_the_picture_distorted_by_hand(pictures):
+def test_every_score_is_that_of_the_image_distorted_by_hand(images):
     scorer = Scorer(Meter(spread))
-    found = sense(scorer, pictures, seed=3)
+    found = sense(scorer, images, seed=3)
 
     assert found.kinds == KINDS
     assert found.seed == 3
     assert found.scores.shape == (2, len(KINDS), LEVELS + 1)
-    for row, pixels in enumerate((picture(40, 50), picture(64, 33))):
+    for row, pixels in enumerate((pattern(40, 50), pattern(64, 33))):
         for column, kind in enumerate(KINDS):
             for level in range(LEVELS + 1):
                 distorted = distort(pixels, kind, level, seed=3)
                 assert found.scores[row, column, level] == scorer.score(distorted).value
 
 
-def test_progress_names_each_picture(pictures):
+def test_progress_names_each_image(images):
     lines = []
-    sense(Scorer(Meter(light)), pictures, ["darken"], report=lines.append)
+    sense(Scorer(Meter(light)), images, ["darken"], report=lines.append)
 
-    assert lines == [f"1 of 2: {pictures[0]}", f"2 of 2: {pictures[1]}"]
+    assert lines == [f"1 of 2: {images[0]}", f"2 of 2: {images[1]}"]
 
 
 @pytest.mark.parametrize("kinds", [[], ["blur", "blur"], ["fog"], ["blur", ""]])
-def test_kinds_that_cannot_be_measured_are_refused(pictures, kinds):
+def test_kinds_that_cannot_be_measured_are_refused(images, kinds):
     with pytest.raises(ConfigError) as refused:
-        sense(Scorer(Meter(light)), pictures, kinds)
+        sense(Scorer(Meter(light)), images, kinds)
 
     assert all(kind in str(refused.value) for kind in STRENGTHS)
 
 
-def test_no_picture_is_refused():
-    with pytest.raises(ConfigError, match="no picture to distort"):
+def test_no_image_is_refused():
+    with pytest.raises(ConfigError, match="no image to distort"):
         sense(Scorer(Meter(light)), [])
 
 
-def test_a_damaged_picture_is_named(pictures):
-    pictures[1].write_text("dear diary")
+def test_a_damaged_image_is_named(images):
+    images[1].write_text("dear diary")
 
     with pytest.raises(ImageError, match=r"b\.png"):
-        sense(Scorer(Meter(light)), pictures, ["darken"])
+        sense(Scorer(Meter(light)), images, ["darken"])

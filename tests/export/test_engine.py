@@ -34,7 +34,7 @@ def test_one_command_gives_graph_and_engine(checkpoint, tmp_path):
     for number, crop in enumerate(random_crops(3, 150)):
         Image.fromarray(crop // (1 + number)).save(images / f"{number}.png")
     out = tmp_path / "out"
-    loose = ("--parity-images", images, "--tolerance", "srocc=-1")  # 3 pictures do not rank
+    loose = ("--parity-images", images, "--tolerance", "srocc=-1")  # 3 images do not rank
 
     run = export(checkpoint, out, "--engine", "tensorrt-rtx", "--target", "sm89", *loose)
 

@@ -44,7 +44,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(checkpoint, images, tmp_path_factory):
-    loose = TOLERANCES | {"fp16": Tolerance(2e-3, srocc=-1.0)}  # 6 random pictures do not rank
+    loose = TOLERANCES | {"fp16": Tolerance(2e-3, srocc=-1.0)}  # 6 random images do not rank
     out = tmp_path_factory.mktemp("out")
     return export_checkpoint(checkpoint, out, precision="fp16", images=images, tolerances=loose)
 
@@ -139,7 +139,7 @@ def test_bad_settings_are_refused(checkpoint, tmp_path, changes, error, words):
 def test_bad_files_are_refused(checkpoint, tmp_path):
     with pytest.raises(ArtifactError, match=r"nothing\.safetensors"):
         export_checkpoint(tmp_path / "nothing.safetensors", tmp_path, precision="fp32")
-    with pytest.raises(DatasetError, match="no picture"):
+    with pytest.raises(DatasetError, match="no image"):
         export_checkpoint(checkpoint, tmp_path, precision="fp32", images=tmp_path)
 
 

@@ -10,7 +10,7 @@ from helpers.tiny_network import tiny_model
 from lifeiqa.errors import ExportError
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import DATA_DEPENDENT, OPSET, onnx_from_model
-from lifeiqa_export.half import halve
+from lifeiqa_export.half import to_half
 
 FLOAT, FLOAT16, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8
 
@@ -28,7 +28,7 @@ def fp32(model):
 
 @pytest.fixture(scope="module")
 def fp16(model):
-    return onnx_from_model(halve(model))
+    return onnx_from_model(to_half(model))
 
 
 def shape_of(value):

@@ -27,7 +27,7 @@ from lifeiqa.runtimes.onnxruntime.session import ROUTER_LOGITS, ROUTER_WEIGHT
 from lifeiqa.runtimes.openvino.library import openvino_core
 from lifeiqa.scorer import Scorer
 from lifeiqa.weights import bundled
-from lifeiqa_export.calibration import MAX_CROPS, MAX_PICTURES, calibration_from_folder, even_steps
+from lifeiqa_export.calibration import MAX_CROPS, MAX_IMAGES, calibration_from_folder, even_steps
 from lifeiqa_export.cli import main
 from lifeiqa_export.dense import densify
 from lifeiqa_export.export import export_checkpoint
@@ -62,8 +62,8 @@ def checkpoint(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
     for index, crop in enumerate(shaded(18, 150)):
         Image.fromarray(crop).save(folder / f"{index:02}.png")
     return folder
@@ -80,8 +80,8 @@ def whole(graph, ranges):
 
 
 @pytest.fixture(scope="module")
-def exported(checkpoint, pictures, tmp_path_factory):
-    return export_int8(checkpoint, tmp_path_factory.mktemp("out"), pictures)
+def exported(checkpoint, images, tmp_path_factory):
+    return export_int8(checkpoint, tmp_path_factory.mktemp("out"), images)
 
 
 def shaded(count, size):
@@ -90,9 +90,9 @@ def shaded(count, size):
     return np.stack([crop // (1 + i % 5) + 8 * (i % 7) for i, crop in enumerate(noise)])
 
 
-def export_int8(checkpoint, out, pictures, **changes):
-    settings = {"images": pictures, "tolerances": LOOSE, **changes}
-    return export_checkpoint(checkpoint, out, precision="int8", calibration=pictures, **settings)
+def export_int8(checkpoint, out, images, **changes):
+    settings = {"images": images, "tolerances": LOOSE, **changes}
+    return export_checkpoint(checkpoint, out, precision="int8", calibration=images, **settings)
 
 
 def weights_of(proto):
@@ -212,8 +212,8 @@ def test_a_static_batch_is_calibrated_in_whole_batches(model):
     assert scores_of(result, crops).shape == (4,)
 
 
-def test_the_worst_group_goes_back_to_float32(graph, pictures, model):
-    calibration = calibration_from_folder(pictures, tiny_preprocessing(model.network), 112)
+def test_the_worst_group_goes_back_to_float32(graph, images, model):
+    calibration = calibration_from_folder(images, tiny_preprocessing(model.network), 112)
     every = quantise(graph, calibration, span=1.0, tolerance=LOOSE["int8"])
     assert every.kept == ()
     assert every.layers == len(layers_of(graph))
@@ -226,7 +226,7 @@ def test_the_worst_group_goes_back_to_float32(graph, pictures, model):
     assert f"{len(some.kept)} kept in FP32" in str(some)
     record = some.to_dict()
     assert record["kept"] == list(some.kept)
-    assert record["calibration"]["pictures"] == 18
+    assert record["calibration"]["images"] == 18
     with pytest.raises(ExportError, match=r"costs this network too much.*Export fp16"):
         quantise(graph, calibration, span=1.0, tolerance=Tolerance(1e-9, srocc=-3.0))
 
@@ -241,14 +241,14 @@ def test_the_manifest_says_what_was_done(exported):
     found = manifest.quantisation
     assert found["layers"] == len([n for g in found["groups"] for n in g["layers"]])
     assert found["calibration"]["crops"] == 18 * 5  # the model's own plan
-    assert "calibrated on 90 crops of 18 pictures" in describe(manifest)
+    assert "calibrated on 90 crops of 18 images" in describe(manifest)
     metadata = {p.key: p.value for p in onnx.load(exported.path).metadata_props}
     inside = Manifest.from_json(metadata[METADATA_KEY], origin="metadata")
     assert dataclasses.replace(inside, sha256=manifest.sha256) == manifest
 
 
-def test_an_export_twice_is_the_same_file(exported, checkpoint, pictures, tmp_path):
-    again = export_int8(checkpoint, tmp_path, pictures)
+def test_an_export_twice_is_the_same_file(exported, checkpoint, images, tmp_path):
+    again = export_int8(checkpoint, tmp_path, images)
     assert again.path.read_bytes() == exported.path.read_bytes()
 
 
@@ -258,41 +258,41 @@ def test_the_file_is_a_model_like_any_other(exported):
         assert session.run_traced(shaded(3, 112))[1] is not None
 
 
-def test_a_link_out_of_tolerance_writes_nothing(checkpoint, pictures, tmp_path):
+def test_a_link_out_of_tolerance_writes_nothing(checkpoint, images, tmp_path):
     strict = LOOSE | {"fp32": Tolerance(1e-15)}
     with pytest.raises(ParityError, match=r"exceeds 1\.00e-15"):
-        export_int8(checkpoint, tmp_path / "out", pictures, tolerances=strict)
+        export_int8(checkpoint, tmp_path / "out", images, tolerances=strict)
     assert not (tmp_path / "out").exists()
 
 
-def test_pictures_are_chosen_without_chance(tmp_path, pictures, model):
+def test_images_are_chosen_without_chance(tmp_path, images, model):
     preprocessing = tiny_preprocessing(model.network)
     few = tmp_path / "few"
     few.mkdir()
-    with pytest.raises(DatasetError, match="no picture"):
+    with pytest.raises(DatasetError, match="no image"):
         calibration_from_folder(few, preprocessing, 112)
-    for path in sorted(pictures.iterdir())[:15]:
+    for path in sorted(images.iterdir())[:15]:
         shutil.copy(path, few)
-    with pytest.raises(DatasetError, match="15 pictures to calibrate on, at least 16"):
+    with pytest.raises(DatasetError, match="15 images to calibrate on, at least 16"):
         calibration_from_folder(few, preprocessing, 112)
-    once, again = (calibration_from_folder(pictures, preprocessing, 112) for _ in range(2))
+    once, again = (calibration_from_folder(images, preprocessing, 112) for _ in range(2))
     assert once.to_dict() == again.to_dict()
     assert once.names == tuple(sorted(once.names))
     dense = dataclasses.replace(preprocessing, crops="grid:5")
-    assert len(calibration_from_folder(pictures, dense, 112).crops) == MAX_CROPS // 18 * 18
+    assert len(calibration_from_folder(images, dense, 112).crops) == MAX_CROPS // 18 * 18
     assert even_steps(3, 5) == [0, 1, 2]
-    assert even_steps(1000, MAX_PICTURES)[-1] == 992
+    assert even_steps(1000, MAX_IMAGES)[-1] == 992
 
 
-def test_int8_and_calibration_come_together(checkpoint, pictures, tmp_path):
+def test_int8_and_calibration_come_together(checkpoint, images, tmp_path):
     with pytest.raises(ConfigError, match=r"int8 needs .* --calibration"):
         export_checkpoint(checkpoint, tmp_path, precision="int8")
     with pytest.raises(ConfigError, match=r"is for int8: fp32 has no ranges"):
-        export_checkpoint(checkpoint, tmp_path, precision="fp32", calibration=pictures)
+        export_checkpoint(checkpoint, tmp_path, precision="fp32", calibration=images)
     run = CliRunner().invoke(main, [str(checkpoint), "--precision", "int8", "-o", str(tmp_path)])
     assert run.exit_code == 2
     assert "name a folder" in run.stderr
-    command = [str(checkpoint), "--precision", "int8", "--calibration", str(pictures)]
+    command = [str(checkpoint), "--precision", "int8", "--calibration", str(images)]
     run = CliRunner().invoke(main, [*command, "--engine", "tensorrt-rtx", "--target", "sm89"])
     assert run.exit_code == 2
     assert "TensorRT" in run.stderr
@@ -303,7 +303,7 @@ def test_the_bundled_model_keeps_its_agreement_with_people(tmp_path):
         pytest.skip(f"BIQ2021 is not in {DATA.parent}; name its folder in LIFEIQA_DATA")
     with (DATA / "train.csv").open() as table:
         names = [row["image_name"] for row in csv.DictReader(table)]
-    for index in even_steps(len(names), MAX_PICTURES):
+    for index in even_steps(len(names), MAX_IMAGES):
         (tmp_path / names[index]).symlink_to(DATA / "images" / names[index])
     graph = onnx.load(bundled())
     with Scorer() as scorer:

@@ -33,7 +33,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """A quarter of the default pictures: at this size a crop takes a quarter of a second."""
+    """A quarter of the default images: at this size a crop takes a quarter of a second."""
     folder = tmp_path_factory.mktemp("images")
     for path in photographs()[::4]:
         pixels = decode(path)

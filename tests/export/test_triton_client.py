@@ -29,7 +29,7 @@ def client():
 
 
 def noise(folder, count):
-    """Pictures whose crops all differ."""
+    """Images whose crops all differ."""
     random = np.random.default_rng(0)
     for number in range(count):
         samples = random.integers(0, 60 + 16 * number, (50, 40 + number, 3), dtype=np.uint8)
@@ -37,11 +37,11 @@ def noise(folder, count):
     return [str(folder / f"{number}.png") for number in range(count)]
 
 
-def expected(model, pictures):
+def expected(model, images):
     """The lines that the client should print, by the library itself."""
     with Scorer(model, provider="cpu") as scorer:
-        scores = [scorer.score(picture) for picture in pictures]
-    lines = zip(scores, pictures, strict=True)
+        scores = [scorer.score(image) for image in images]
+    lines = zip(scores, images, strict=True)
     return "".join(f"{score.value:.6f} {score.std:.6f} {name}\n" for score, name in lines)
 
 
@@ -61,31 +61,31 @@ def plan(crops):
 def test_scores_are_those_of_the_library(client, tmp_path, capsys, crops, batch, requests):
     model = tiny.write_model(tmp_path / "tiny.onnx", preprocessing=plan(crops), batch=batch)
     triton_from_model(model, tmp_path / "models")
-    (picture,) = noise(tmp_path, 1)
+    (image,) = noise(tmp_path, 1)
 
     with FakeTriton(tmp_path / "models") as server:
-        assert client.main(["tiny_onnx", picture, "--server", server.address]) == 0
+        assert client.main(["tiny_onnx", image, "--server", server.address]) == 0
 
-    assert capsys.readouterr().out == expected(model, [picture])
+    assert capsys.readouterr().out == expected(model, [image])
     assert [len(sent) for sent in server.received] == requests
     with Scorer(model, provider="cpu") as scorer:
-        wanted = scorer.crops(picture)
+        wanted = scorer.crops(image)
     np.testing.assert_array_equal(np.concatenate(server.received)[: len(wanted)], wanted)
 
 
-def test_pictures_come_in_their_order_and_a_bad_one_stops_no_other(client, tmp_path, capsys):
+def test_images_come_in_their_order_and_a_bad_one_stops_no_other(client, tmp_path, capsys):
     model = tiny.write_model(tmp_path / "tiny.onnx")
     triton_from_model(model, tmp_path / "models")
-    pictures = noise(tmp_path, 12)
+    images = noise(tmp_path, 12)
     bad = tmp_path / "bad.png"
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
 
     with FakeTriton(tmp_path / "models") as server:
-        arguments = ["tiny_onnx", *pictures[:5], str(bad), *pictures[5:]]
+        arguments = ["tiny_onnx", *images[:5], str(bad), *images[5:]]
         assert client.main([*arguments, "--server", server.address]) == 1
 
     printed = capsys.readouterr()
-    assert printed.out == expected(model, pictures)
+    assert printed.out == expected(model, images)
     assert printed.err.startswith(f"0..255, higher is better\n{bad}: ")
 
 
@@ -119,14 +119,14 @@ def test_a_server_that_is_not_there_is_named_in_one_line(client, capsys):
 def test_the_bundled_model_scores_photographs_in_a_process_of_its_own(tmp_path):
     model = bundled()
     triton_from_model(model, tmp_path / "models")
-    pictures = list(map(str, photographs()[:2]))
+    images = list(map(str, photographs()[:2]))
 
     with FakeTriton(tmp_path / "models") as server:
-        command = [sys.executable, EXAMPLE, "lite0-biq2021_onnx", *pictures]
+        command = [sys.executable, EXAMPLE, "lite0-biq2021_onnx", *images]
         done = subprocess.run(
             [*command, "--server", server.address], capture_output=True, text=True, check=False
         )
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == "0..1, higher is better\n"
-    assert done.stdout == expected(model, pictures)
+    assert done.stdout == expected(model, images)

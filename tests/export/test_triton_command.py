@@ -107,7 +107,7 @@ def test_one_command_gives_graph_engine_and_repository(
     images.mkdir()
     for number, crop in enumerate(random_crops(3, 150)):
         Image.fromarray(crop // (1 + number)).save(images / f"{number}.png")
-    loose = ("--parity-images", images, "--tolerance", "srocc=-1")  # 3 pictures do not rank
+    loose = ("--parity-images", images, "--tolerance", "srocc=-1")  # 3 images do not rank
 
     done = export(checkpoint, tmp_path, "--engine", "tensorrt", "--triton", repository, *loose)
 

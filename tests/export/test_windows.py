@@ -11,10 +11,10 @@ import torch
 
 from helpers.tiny_network import random_crops, tiny_model, tiny_preprocessing
 from lifeiqa.data.images import parity_crops
-from lifeiqa.model.float16_weights import settle
+from lifeiqa.model.float16_weights import round_weights_to_fp16
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import onnx_from_model
-from lifeiqa_export.half import halve
+from lifeiqa_export.half import to_half
 from lifeiqa_export.photographs import photographs
 from lifeiqa_export.windows import GatheredSwin, gather_windows
 
@@ -107,8 +107,8 @@ def fp32(exported):
 @torch.inference_mode()
 def test_scores_of_photographs_and_noise_are_the_same(dense, gathered):
     preprocessing = tiny_preprocessing(dense.network)
-    pictures = parity_crops(photographs()[::2], preprocessing, 112, distort=False)
-    crops = torch.from_numpy(np.concatenate([pictures, random_crops(2, 112)]))
+    photos = parity_crops(photographs()[::2], preprocessing, 112, distort=False)
+    crops = torch.from_numpy(np.concatenate([photos, random_crops(2, 112)]))
     ours, theirs = gathered(crops).score, dense(crops).score
     assert (ours - theirs).abs().max() <= 1e-5  # of a range of 1
     images = dense.normalise(crops)
@@ -131,7 +131,7 @@ def test_other_backbones_pass_untouched():
 
 
 def test_halving_rounds_the_weights_that_it_rounds_without_it(dense, gathered):
-    ours, theirs = halve(gathered), halve(dense)
+    ours, theirs = to_half(gathered), to_half(dense)
     stages = list(theirs.network.backbone.features.values())[1:]
     kernel = "network.backbone.features.patch_embed.proj.weight"
     assert torch.equal(ours.get_parameter(kernel), theirs.get_parameter(kernel))
@@ -156,12 +156,12 @@ def test_half_precision_drifts_no_further(dense, gathered):
     settled.load_state_dict(
         {name: t.clone() for name, t in dense.state_dict().items()}, assign=True
     )
-    settle(settled.network)
+    round_weights_to_fp16(settled.network)
     images = settled.normalise(torch.from_numpy(random_crops(2, 112)))
     exact = settled.network.backbone(images)
     drifts = []
     for model in (settled, gather_windows(settled)):
-        maps = halve(model).network.backbone(images.half())
+        maps = to_half(model).network.backbone(images.half())
         drifts.append([(m.float() - e).norm() / e.norm() for m, e in zip(maps, exact, strict=True)])
     for before, after in zip(*drifts, strict=True):
         assert after <= 1.1 * before
@@ -194,7 +194,7 @@ def test_onnx_runtime_equals_pytorch_at_every_batch_size(fp32, exported):
 
 def test_tensorrt_builds_the_half_precision_graph(exported):
     trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX builds without a GPU")
-    graph = onnx_from_model(halve(exported))
+    graph = onnx_from_model(to_half(exported))
     kinds = {weight.data_type for weight in graph.graph.initializer if len(weight.dims) == 4}
     assert kinds == {onnx.TensorProto.FLOAT16}  # the kernel, and bias and mask
     logger = trt.Logger(trt.Logger.ERROR)

@@ -30,7 +30,7 @@ with atheris.instrument_imports(include=["lifeiqa", "PIL"]):
     from lifeiqa.preprocess.pipeline import cut
 
 from helpers.pngs import PNG_KINDS, interlaced, png_of_kind
-from helpers.raster import encoded, orientation, picture
+from helpers.raster import encoded, orientation, pattern
 
 SIZE = 16
 MAX_PIXELS = 1 << 20
@@ -42,13 +42,13 @@ EDGES += (0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 def seeds():
     """Small files of every format, and of their kinds."""
-    image = Image.fromarray(picture(9, 13))
-    rgba = Image.fromarray(picture(9, 13, 4))
+    image = Image.fromarray(pattern(9, 13))
+    rgba = Image.fromarray(pattern(9, 13, 4))
     deep = Image.fromarray((np.arange(9 * 13, dtype=np.uint16) * 500).reshape(9, 13))
     frames = {"save_all": True, "append_images": [image.transpose(1)]}
     turned = {"exif": orientation(6)}
     yield from (png_of_kind(*kind) for kind in PNG_KINDS)
-    yield interlaced(picture(9, 13))
+    yield interlaced(pattern(9, 13))
     for options in ({}, turned, {"progressive": True}, {"restart_marker_blocks": 1}):
         yield encoded(image, "JPEG", **options)
         yield encoded(image.convert("CMYK"), "JPEG", **options)
@@ -156,7 +156,7 @@ def main():
     for number, data in enumerate(seeds()):
         (corpus / f"seed{number}").write_bytes(data)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture"
+        path = Path(folder) / "image"
         atheris.Setup(sys.argv, lambda data: check(data, path), custom_mutator=mutated)
         atheris.Fuzz()
 

@@ -1,4 +1,4 @@
-"""A frozen backbone and pictures for it, and what processes of their own do with its cache."""
+"""A frozen backbone and images for it, and what processes of their own do with its cache."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from helpers.raster import picture
+from helpers.raster import pattern
 from helpers.tiny_network import LABELS, liven, random_crops, tiny_config
 from lifeiqa.config import Preprocessing
 from lifeiqa.data.table import Table
@@ -16,7 +16,7 @@ from lifeiqa.training import features
 from lifeiqa.training.sampling import Feed, crops_by_plan
 
 SIZE = 64
-PICTURES = 7
+IMAGES = 7
 
 
 def scoring_model(**changes):
@@ -29,17 +29,17 @@ def scoring_model(**changes):
 
 
 def preprocessing_of(network):
-    """Five crops of a picture, so that two pictures are a pass."""
+    """Five crops of an image, so that two images are a pass."""
     return Preprocessing(mean=network.backbone.mean, std=network.backbone.std, crops="five")
 
 
-def write_pictures(folder):
-    for number in range(PICTURES):
-        Image.fromarray(picture(70 + number, 80)).save(folder / f"{number}.png")
+def write_images(folder):
+    for number in range(IMAGES):
+        Image.fromarray(pattern(70 + number, 80)).save(folder / f"{number}.png")
 
 
-def feed_of(model, folder, rows=range(PICTURES)):
-    """The pictures of these numbers, in this order."""
+def feed_of(model, folder, rows=range(IMAGES)):
+    """The images of these numbers, in this order."""
     paths = tuple(folder / f"{number}.png" for number in rows)
     table = Table(name="noise", paths=paths, scores=tuple(map(float, rows)))
     return Feed(table, preprocessing_of(model.network), SIZE)
@@ -56,21 +56,21 @@ def get(model, feed, folder, plan="plan", asked=None):
     return features.Cache(model, folder).get(feed, crops, plan)
 
 
-def die_after(pictures, folder, cache):
-    """Extract so many pictures, and die by SIGKILL when another one is asked for."""
+def die_after(images, folder, cache):
+    """Extract so many images, and die by SIGKILL when another one is asked for."""
     _begin(stored_at_once=2)
     model = scoring_model()
     feed = feed_of(model, folder)
 
     def dying(rows):
-        yield from crops_by_plan(feed, rows[:pictures])
+        yield from crops_by_plan(feed, rows[:images])
         os.kill(os.getpid(), signal.SIGKILL)
 
     features.Cache(model, cache).get(feed, dying, "plan")
 
 
 def get_at_once(barrier, rows, folder, cache, out):
-    """Extract these pictures as soon as another process does, and store each alone."""
+    """Extract these images as soon as another process does, and store each alone."""
     _begin(stored_at_once=1)
     model = scoring_model()
     feed = feed_of(model, folder, rows)
@@ -80,4 +80,4 @@ def get_at_once(barrier, rows, folder, cache, out):
 
 def _begin(stored_at_once):
     torch.set_num_threads(1)
-    features._PICTURES = stored_at_once
+    features._IMAGES = stored_at_once

@@ -85,7 +85,7 @@ class CLibrary:
         return self._taken(rgb, (height.value, width.value, 3))
 
     def cut(self, pixels, preprocessing, size, stride=None):
-        """Crops uint8 ``(N, S, S, 3)`` of a picture."""
+        """Crops uint8 ``(N, S, S, 3)`` of an image."""
         height, width = pixels.shape[:2]
         crops, count = c_void_p(), c_int32()
         self.call(

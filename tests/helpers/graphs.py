@@ -119,7 +119,7 @@ REFUSED = {
         SMOOTHED,
         "node 'shrink' (Resize): ",
         "Antialiasing is not supported",
-        "pictures are resized before the graph, see lifeiqa.preprocess.crops",
+        "images are resized before the graph, see lifeiqa.preprocess.crops",
     ),
     "unknown operator": (
         CUSTOM,

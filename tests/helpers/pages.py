@@ -45,7 +45,7 @@ def failure(path, error, message):
 
 def heading(**changes):
     values = {
-        "title": "<Holiday> pictures",
+        "title": "<Holiday> images",
         "model": "tiny",
         "model_sha256": "0123456789abcdef" * 4,
         "labels": Labels(dataset="greys", low=0, high=1),
@@ -66,12 +66,12 @@ def thumbnail(width):
 THUMBNAILS = [thumbnail(SMALLEST + i) for i in range(97)]
 
 
-def pictures_of_a_holiday():
-    """10,000 pictures with scores of their own in no order, hostile names and a film among them."""
+def images_of_a_holiday():
+    """10,000 images with scores of their own in no order, hostile names and a film among them."""
     draw = random.Random(0)
     scores = [i / 10_000 for i in range(10_000)]
     draw.shuffle(scores)
-    names = HOSTILE + [f"holiday/{i % 7}/picture {i}.jpg" for i in range(9985 - len(HOSTILE) + 12)]
+    names = HOSTILE + [f"holiday/{i % 7}/image {i}.jpg" for i in range(9985 - len(HOSTILE) + 12)]
     rows = [
         row(name, score, height=100 if draw.random() < 0.1 else 400)
         for name, score in zip(names, scores, strict=False)
@@ -83,7 +83,7 @@ def pictures_of_a_holiday():
     return rows + frames
 
 
-PICTURES = pictures_of_a_holiday()
+IMAGES = images_of_a_holiday()
 FILM = row("film.mp4", 0.5, low5=0.25, worst_second=0.125, worst_time=119.96)
 FAILURES = [
     *(failure(f"broken {i}.png", "ImageError", f"ends at byte {i}") for i in range(30)),
@@ -126,7 +126,7 @@ def titles(rows):
 
 
 def count(rows):
-    return f"{len(rows):,} of 10,000 pictures and frames"
+    return f"{len(rows):,} of 10,000 images and frames"
 
 
 def by_score(rows):

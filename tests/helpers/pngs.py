@@ -23,7 +23,7 @@ def png_of_kind(colour, depth, *chunks):
     if colour == PALETTE:
         entries = np.random.default_rng(3).integers(0, 256, 3 * 2**depth, np.uint8)
         chunks = ((b"PLTE", entries.tobytes()), *chunks)
-    # Filter 0 alone: libpng and Pillow undo the others alike on any picture of a camera.
+    # Filter 0 alone: libpng and Pillow undo the others alike on any image of a camera.
     data = b"".join(b"\0" + row.tobytes() for row in rows)
     return png(WIDTH, HEIGHT, depth, colour, data, *chunks)
 

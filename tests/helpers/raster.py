@@ -1,4 +1,4 @@
-"""Small pictures, and the files that hold them."""
+"""Small images, and the files that hold them."""
 
 import io
 import struct
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 
-def picture(height=18, width=24, channels=3):
+def pattern(height=18, width=24, channels=3):
     """Noise without any symmetry."""
     values = np.random.default_rng(7).integers(0, 256, (height, width, channels))
     return values.astype(np.uint8)

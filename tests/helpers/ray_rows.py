@@ -1,4 +1,4 @@
-"""What `ScoreBatch` must say of a picture, from a Scorer that scores one at a time."""
+"""What `ScoreBatch` must say of an image, from a Scorer that scores one at a time."""
 
 import pytest
 from PIL import Image

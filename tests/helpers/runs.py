@@ -1,4 +1,4 @@
-"""Runs of a tiny network on generated pictures, for the tests of whole training runs."""
+"""Runs of a tiny network on generated images, for the tests of whole training runs."""
 
 import csv
 import dataclasses
@@ -34,7 +34,7 @@ depth = 1
 expert_hidden = 16
 ffn_hidden = 16
 
-[pictures]
+[images]
 crops = "center"
 
 [training]
@@ -77,7 +77,7 @@ def silent(line):
 def write_inputs(folder):
     """Noise of growing blur, whose score is its sharpness; a recipe and weights for a backbone.
 
-    `train.csv` has 12 pictures and `val.csv` 6; `all.csv` has 30, which are yet to be split.
+    `train.csv` has 12 images and `val.csv` 6; `all.csv` has 30, which are yet to be split.
     """
     generator = np.random.default_rng(0)
     for name, count in (("train", 12), ("val", 6), ("all", 30)):

@@ -92,7 +92,7 @@ def crops(*greys: float) -> Pixels:
     return np.ascontiguousarray(np.broadcast_to(levels, (len(greys), SIZE, SIZE, 3)))
 
 
-def write_picture(path: Path, grey: int = 128, size: tuple[int, int] = (40, 36)) -> Path:
+def write_image(path: Path, grey: int = 128, size: tuple[int, int] = (40, 36)) -> Path:
     """A PNG of one grey; its ending need not say so."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (grey, grey, grey)).save(path, "PNG")

@@ -64,10 +64,10 @@ def tiny_manifest(model, labels=LABELS):
 
 
 def liven(model, crops):
-    """Give a random network what a trained one has: features and scores that differ by picture.
+    """Give a random network what a trained one has: features and scores that differ by image.
 
     Statistics of batch normalisation come from the crops, the router prefers clearly, and scores
-    spread by 0.03 around 0.5. Without it the scores of different pictures lie closer than the
+    spread by 0.03 around 0.5. Without it the scores of different images lie closer than the
     steps of float16, and a rank correlation between two runtimes says nothing.
     """
     batch = torch.from_numpy(crops)

@@ -1,7 +1,7 @@
-"""Copies of the published data sets in their layouts, with empty files for pictures.
+"""Copies of the published data sets in their layouts, with empty files for images.
 
 The label files are made by the libraries that would have made the published ones. Each builder
-gives the names of its pictures, below the folder, that have a score.
+gives the names of its images, below the folder, that have a score.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def live(folder: Path, *, realigned: bool = True) -> list[str]:
 
 
 def csiq(folder: Path, *, flat: bool = False) -> list[str]:
-    """866 pictures of 30 references: contrast has a level less for 34 of them, in turn."""
+    """866 images of 30 references: contrast has a level less for 34 of them, in turn."""
     references = ["1600", *(f"view_{i}" for i in range(1, 30))]
     rows = [
         (reference, kind, level)
@@ -89,8 +89,8 @@ def csiq(folder: Path, *, flat: bool = False) -> list[str]:
         for column, name in enumerate(header, start=4):
             sheet.cell(4, column, name)
         for row, (reference, kind, level) in enumerate(rows):
-            picture = int(reference) if reference.isdigit() else reference
-            for column, value in enumerate([picture, 1, kind, level, 0.1, row / 1000], start=4):
+            image = int(reference) if reference.isdigit() else reference
+            for column, value in enumerate([image, 1, kind, level, 0.1, row / 1000], start=4):
                 sheet.cell(5 + row, column, value)
         book.save(folder / "csiq.DMOS.xlsx")
     touch(folder, names)
@@ -110,7 +110,7 @@ def tid2013(folder: Path) -> list[str]:
 
 
 def kadid(folder: Path) -> list[str]:
-    """Two references, two distortions, one level, and the references among the pictures."""
+    """Two references, two distortions, one level, and the references among the images."""
     listed = [f"I{r:02}_{d:02}_01.png" for r in (1, 81) for d in (1, 25)]
     lines = [f"{name},{name[:3]}.png,{1 + row},0.5\n" for row, name in enumerate(listed)]
     write(folder / "dmos.csv", "dist_img,ref_img,dmos,var\n" + "".join(lines))
@@ -120,7 +120,7 @@ def kadid(folder: Path) -> list[str]:
 
 
 def livec(folder: Path) -> list[str]:
-    """Three pictures after the seven that trained the observers."""
+    """Three images after the seven that trained the observers."""
     listed = [f"t{i}.bmp" for i in range(1, 8)] + ["3.bmp", "4.JPG", "5.bmp"]
     (folder / "Data").mkdir(parents=True)
     cells = strings(listed)[:, None]
@@ -135,7 +135,7 @@ def livec(folder: Path) -> list[str]:
 def koniq(
     folder: Path, *, scores: bool = True, sets: bool = True, size: str = "1024x768"
 ) -> list[str]:
-    """Four pictures: two to learn, one to choose on, one to test."""
+    """Four images: two to learn, one to choose on, one to test."""
     listed = ["10.jpg", "11.jpg", "12.jpg", "13.jpg"]
     counts = "0,0,0.2,0.7,0.1,105"
     if scores:
@@ -159,7 +159,7 @@ def koniq(
 
 
 def spaq(folder: Path) -> list[str]:
-    """Three pictures."""
+    """Three images."""
     (folder / "Annotations").mkdir(parents=True)
     book = openpyxl.Workbook()
     attributes = ["Brightness", "Colorfulness", "Contrast", "Noisiness", "Sharpness"]
@@ -173,7 +173,7 @@ def spaq(folder: Path) -> list[str]:
 
 
 def biq2021(folder: Path) -> list[str]:
-    """Three pictures to learn and one to test; one on disk is a .JPG, as in the published copy."""
+    """Three images to learn and one to test; one on disk is a .JPG, as in the published copy."""
     write(
         folder / "Train (Images and MOS).csv",
         "Image Name,MOS,,\nss03 (3753).jpg,0.8471,,\nss01 (1726).jpg,0.2874,,\n"

@@ -11,8 +11,8 @@ SIZES = [(40, 36), (36, 90), (32, 32), (20, 31), (300, 33), (64, 64), (50, 51), 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Pictures of several sizes, a damaged one among them, under a path with spaces."""
-    folder = tmp_path_factory.mktemp("some pictures")
+    """Images of several sizes, a damaged one among them, under a path with spaces."""
+    folder = tmp_path_factory.mktemp("some images")
     for number, size in enumerate(SIZES):
         Image.fromarray(painted(*size)).save(folder / f"number {number}.png")
     whole = (folder / "number 0.png").read_bytes()
@@ -32,7 +32,7 @@ def paths(folder):
 
 @pytest.fixture(scope="session")
 def expected(model, folder):
-    """What each path's row must say, from a Scorer that scores one picture at a time."""
+    """What each path's row must say, from a Scorer that scores one image at a time."""
     with Scorer(model, provider="cpu", threads=1) as scorer:
         common = {"model": "tiny", "model_sha256": scorer.manifest.sha256}
         return {str(path): common | row_alone(scorer, path) for path in sorted(folder.iterdir())}

@@ -55,15 +55,15 @@ def test_bytes_are_scored_as_their_files_are(model, paths, expected, form):
     assert [row["bytes"] for row in rows_of(scored)] == contents
 
 
-def test_decoded_pictures_are_scored_as_their_files_are(model, paths, expected):
-    pictures = [np.asarray(Image.open(path)) for path in paths]
+def test_decoded_images_are_scored_as_their_files_are(model, paths, expected):
+    images = [np.asarray(Image.open(path)) for path in paths]
 
-    scored = score_batch(model, "image", drop=True)(batch_of("dict", path=paths, image=pictures))
+    scored = score_batch(model, "image", drop=True)(batch_of("dict", path=paths, image=images))
 
     assert_rows(rows_of(scored), paths, expected)
 
 
-def test_more_crops_a_picture_than_one_run_takes(model, paths):
+def test_more_crops_an_image_than_one_run_takes(model, paths):
     with Scorer(model, crops="grid:6", provider="cpu") as scorer:
         alone = [scorer.score(path) for path in paths]
 
@@ -75,7 +75,7 @@ def test_more_crops_a_picture_than_one_run_takes(model, paths):
 
 
 @both_forms
-def test_a_bad_picture_is_a_row_with_its_error_and_the_others_are_scored(
+def test_a_bad_image_is_a_row_with_its_error_and_the_others_are_scored(
     model, folder, paths, expected, form
 ):
     damaged, lost = str(folder / "damaged.png"), str(folder / "lost.png")
@@ -99,14 +99,14 @@ def test_a_null_is_a_row_with_an_error(model, paths, expected, form):
     assert_rows([scored], paths[:1], expected)
     assert [null[name] for name in FIGURES] == [None] * 5
     assert null["error"] == "ImageError"
-    assert null["message"].startswith("None is no picture: a path, the bytes")
+    assert null["message"].startswith("None is no image: a path, the bytes")
 
 
 @both_forms
-def test_a_number_is_no_picture(model, form):
+def test_a_number_is_no_image(model, form):
     (row,) = rows_of(score_batch(model)(batch_of(form, path=[7.5])))
 
-    assert row["message"].startswith("7.5 is no picture")
+    assert row["message"].startswith("7.5 is no image")
 
 
 @both_forms
@@ -147,7 +147,7 @@ def test_the_other_columns_of_a_dict_stay_as_they_are(model, paths):
 
 
 @both_forms
-def test_the_column_of_pictures_is_left_out_when_asked(model, paths, form):
+def test_the_column_of_images_is_left_out_when_asked(model, paths, form):
     contents = [Path(path).read_bytes() for path in paths]
     batch = batch_of(form, bytes=contents, path=paths)
 
@@ -158,8 +158,8 @@ def test_the_column_of_pictures_is_left_out_when_asked(model, paths, form):
 
 @both_forms
 def test_a_batch_without_the_column_is_refused(model, form):
-    with pytest.raises(ConfigError, match="no column 'picture' in a batch of path, id: name"):
-        score_batch(model, "picture")(batch_of(form, path=["a.png"], id=[1]))
+    with pytest.raises(ConfigError, match="no column 'image' in a batch of path, id: name"):
+        score_batch(model, "image")(batch_of(form, path=["a.png"], id=[1]))
 
 
 @both_forms
@@ -195,7 +195,7 @@ def test_a_score_that_is_no_number_is_a_row_with_an_error(tmp_path, paths, form)
         assert row["message"].startswith("the model gave nan, which is no score")
 
 
-def test_crops_are_joined_across_pictures_into_runs_of_32(model, paths, monkeypatch):
+def test_crops_are_joined_across_images_into_runs_of_32(model, paths, monkeypatch):
     batch, lengths = score_batch(model), []
     score_crops = batch._scorer.score_crops
     monkeypatch.setattr(
@@ -206,12 +206,12 @@ def test_crops_are_joined_across_pictures_into_runs_of_32(model, paths, monkeypa
 
     batch(batch_of("table", path=["lost.png", *paths[:7], "lost.png", *paths[:8]]))
 
-    assert lengths == [32, 32, 11]  # 15 pictures of 5 crops
+    assert lengths == [32, 32, 11]  # 15 images of 5 crops
 
 
-def test_memory_does_not_grow_with_the_number_of_pictures(model, paths):
+def test_memory_does_not_grow_with_the_number_of_images(model, paths):
     batch = score_batch(model, crops="grid:8")
-    crops = 64 * tiny.SIZE**2 * 3  # bytes of one picture
+    crops = 64 * tiny.SIZE**2 * 3  # bytes of one image
     many = batch_of("table", path=paths[:3] * 20)
 
     tracemalloc.start()
@@ -221,7 +221,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(model, paths):
     finally:
         tracemalloc.stop()
 
-    assert peak < 10 * crops  # of 60 pictures
+    assert peak < 10 * crops  # of 60 images
 
 
 def test_a_session_has_one_thread_unless_told(model, monkeypatch):

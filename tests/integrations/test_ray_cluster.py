@@ -79,9 +79,9 @@ def test_the_example_scores_a_table_of_paths(data, model, folder, expected, tmp_
 
     names = [*map(str, sorted(folder.iterdir())), None]
     table = pa.table({"id": pa.array([*range(len(names) - 1), None], "int64"), "path": names})
-    pyarrow.parquet.write_table(table, tmp_path / "pictures.parquet")
+    pyarrow.parquet.write_table(table, tmp_path / "images.parquet")
 
-    run_example(monkeypatch, tmp_path / "pictures.parquet", tmp_path / "out", "--model", model)
+    run_example(monkeypatch, tmp_path / "images.parquet", tmp_path / "out", "--model", model)
 
     scored = pyarrow.parquet.read_table(tmp_path / "out").sort_by("id")
     assert scored.select(["id", "path"]).equals(table)

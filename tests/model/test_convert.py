@@ -80,7 +80,7 @@ def save(path, state):
 
 
 def official_forward(state, images, top_k):
-    """The published network in evaluation mode, from its description, one picture at a time."""
+    """The published network in evaluation mode, from its description, one image at a time."""
     swin = timm.create_model(SWIN).eval()
     prefix = "pretrain_model."
     swin.load_state_dict(
@@ -126,15 +126,15 @@ def published_experts(state, x, top_k):
     if "MOE.net.0.weight" in state:
         return dense(F.gelu(dense(x, "MOE.net.0")), "MOE.net.2")
     mixed = torch.zeros_like(x)
-    for picture in range(x.shape[0]):
+    for image in range(x.shape[0]):
         for token in range(QUERIES):
-            row = x[picture, token]
+            row = x[image, token]
             logits = dense(row, "MOE.router.linear")
             values, indices = logits.topk(top_k)
             for weight, index in zip(values.softmax(0), indices.tolist(), strict=True):
                 name = f"MOE.experts.{index}.net"
                 expert = dense(F.relu(dense(row, f"{name}.0")), f"{name}.3")
-                mixed[picture, token] += weight * expert
+                mixed[image, token] += weight * expert
     return mixed
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from helpers import tiny
-from helpers.raster import encoded, picture
+from helpers.raster import encoded, pattern
 from helpers.tiny_network import (
     ABLATIONS,
     liven,
@@ -23,7 +23,7 @@ from lifeiqa.preprocess.crops import crops_from_pixels, with_plan
 from lifeiqa.runtimes.pytorch import PyTorchSession
 from lifeiqa.scorer import Scorer
 
-PIXELS = picture(300, 420)
+PIXELS = pattern(300, 420)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_attention_is_that_of_each_layer_in_its_turn(model):
 
 @pytest.mark.parametrize("shape", [(300, 420), (90, 200), (112, 112), (500, 130)])
 def test_the_score_is_the_scorers(model, shape):
-    pixels = picture(*shape)
+    pixels = pattern(*shape)
     with Scorer(PyTorchSession(model, tiny_manifest(model))) as scorer:
         expected = scorer.score(pixels)
 
@@ -115,11 +115,11 @@ def test_the_experts_are_the_largest_logits_and_their_weights_the_routers(model)
 
 
 @pytest.mark.parametrize("plan", ["center", "five", "grid:2", "random:3:1"])
-def test_the_windows_are_where_the_crops_lie_in_the_picture(model, plan):
+def test_the_windows_are_where_the_crops_lie_in_the_image(model, plan):
     found = explained(model, crops=plan)
     preprocessing = with_plan(tiny_preprocessing(model.network), plan)
 
-    cut = [found.picture[top : top + 112, left : left + 112] for top, left in found.windows]
+    cut = [found.image[top : top + 112, left : left + 112] for top, left in found.windows]
     np.testing.assert_array_equal(cut, crops_from_pixels(PIXELS, preprocessing, 112))
 
 

@@ -7,7 +7,11 @@ import torch
 from torch import nn
 
 from helpers.tiny_network import tiny_model
-from lifeiqa.model.float16_weights import normalised_convolutions, round_keeping_sums, settle
+from lifeiqa.model.float16_weights import (
+    normalised_convolutions,
+    round_keeping_sums,
+    round_weights_to_fp16,
+)
 
 
 @pytest.fixture(params=["test_efficientnet", "test_resnet"])
@@ -33,7 +37,7 @@ def test_every_normalisation_finds_its_convolution(network):
 def test_a_settled_network_has_float16_weights_and_nearly_the_same_scores(network):
     images = torch.randn(4, 3, 112, 112)
     settled = copy.deepcopy(network)
-    settle(settled)
+    round_weights_to_fp16(settled)
     assert settled.state_dict().keys() == network.state_dict().keys()
     exact = ("head.body.router.", "head.score.")
     for name, parameter in settled.named_parameters():
@@ -46,9 +50,9 @@ def test_a_settled_network_has_float16_weights_and_nearly_the_same_scores(networ
 
 
 def test_settling_twice_changes_nothing(network):
-    settle(network)
+    round_weights_to_fp16(network)
     once = copy.deepcopy(network.state_dict())
-    settle(network)
+    round_weights_to_fp16(network)
     assert all(torch.equal(tensor, once[name]) for name, tensor in network.state_dict().items())
 
 

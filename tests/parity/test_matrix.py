@@ -22,7 +22,7 @@ from lifeiqa.runtimes.pytorch import PyTorchSession
 from lifeiqa.weights import bundled
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import onnx_from_model, set_metadata
-from lifeiqa_export.half import halve
+from lifeiqa_export.half import to_half
 from lifeiqa_export.photographs import photographs
 
 BUNDLED = "bundled"
@@ -53,9 +53,9 @@ class Forms:
         self.sessions = {
             "sparse": PyTorchSession(model, manifest),
             "dense": PyTorchSession(dense, manifest),
-            "pytorch-fp16": PyTorchSession(halve(dense), half),
+            "pytorch-fp16": PyTorchSession(to_half(dense), half),
             "onnx-fp32": self.graph(dense, manifest, folder / "fp32.onnx"),
-            "onnx-fp16": self.graph(halve(dense), half, folder / "fp16.onnx"),
+            "onnx-fp16": self.graph(to_half(dense), half, folder / "fp16.onnx"),
         }
         self.sessions["onnx-fp16-rounded"] = OnnxRuntimeSession(
             folder / "fp16.onnx", provider="cpu", rounding=True

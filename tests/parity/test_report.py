@@ -52,7 +52,7 @@ def test_the_99th_percentile_is_not_the_largest():
     assert result.p99_drift == 0
 
 
-def test_a_swap_of_two_pictures_costs_rank():
+def test_a_swap_of_two_images_costs_rank():
     assert compared(observation(), observation()).srocc == pytest.approx(1)
     assert compared(observation(), observation((20, 10, 30, 40))).srocc == pytest.approx(0.8)
 

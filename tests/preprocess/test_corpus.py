@@ -1,4 +1,4 @@
-"""Every picture of Pillow's own tests gets crops or an ImageError, and nothing else happens.
+"""Every image of Pillow's own tests gets crops or an ImageError, and nothing else happens.
 
 They are in Pillow's source distribution: photographs, files of every kind, and files that crashed
 it or kept it busy.
@@ -35,7 +35,7 @@ DAMAGED = [
     "truncated_jpeg.jpg",
     "zero_width.gif",
 ]
-# Pairs of files of the same picture, and how far they may lie apart in mean.
+# Pairs of files of the same image, and how far they may lie apart in mean.
 TWINS = [
     ("16bit.MM.cropped.tif", "16bit.cropped.tif", 0),
     ("bmp/g/pal4rle.bmp", "bmp/html/pal4.png", 0),
@@ -59,7 +59,7 @@ TWINS = [
 
 
 @pytest.fixture(scope="module")
-def pictures(request):
+def images(request):
     """The folder of them, kept in pytest's cache."""
     folder = request.config.cache.mkdir(f"pillow-{PIL.__version__}")
     images = folder / f"pillow-{PIL.__version__}" / "Tests" / "images"
@@ -82,9 +82,9 @@ def pictures(request):
 
 
 @pytest.fixture(scope="module")
-def outcomes(pictures):
+def outcomes(images):
     """What `read_all` says of every file, by name."""
-    paths = sorted(path for path in pictures.rglob("*") if path.is_file())
+    paths = sorted(path for path in images.rglob("*") if path.is_file())
     assert len(paths) > 900
     run = subprocess.run(
         [sys.executable, "-W", "always", READ_ALL],
@@ -96,7 +96,7 @@ def outcomes(pictures):
     rows = [json.loads(line) for line in run.stdout.splitlines()]
     assert run.returncode == 0, f"{run.returncode} while reading {rows[-1]['path']}: {run.stderr}"
     assert run.stderr == ""
-    found = {str(Path(row["path"]).relative_to(pictures)): row for row in rows if "seconds" in row}
+    found = {str(Path(row["path"]).relative_to(images)): row for row in rows if "seconds" in row}
     assert len(found) == len(paths)
     return found
 
@@ -124,7 +124,7 @@ def test_what_is_damaged_is_refused(outcomes):
 
 
 @pytest.mark.parametrize(("name", "other", "most"), TWINS)
-def test_the_same_picture_in_another_file_is_the_same(pictures, name, other, most):
-    one, two = (decode(pictures / each).astype(int) for each in (name, other))
+def test_the_same_image_in_another_file_is_the_same(images, name, other, most):
+    one, two = (decode(images / each).astype(int) for each in (name, other))
     assert one.shape == two.shape
     assert np.abs(one - two).mean() <= most

@@ -89,13 +89,13 @@ def test_the_other_order_of_passes_would_give_other_bytes(resample):
     assert (resize(pixels, 41, 14, resample) != other).any()
 
 
-def test_a_picture_of_the_right_size_is_not_touched():
+def test_an_image_of_the_right_size_is_not_touched():
     pixels = painted(20, 30)
     assert resize(pixels, 20, 30, "bicubic") is pixels
 
 
 @pytest.mark.parametrize(
-    ("picture", "short_side", "working"),
+    ("image", "short_side", "working"),
     [
         ((100, 200), None, (100, 200)),
         ((100, 200), 100, (100, 200)),
@@ -110,8 +110,8 @@ def test_a_picture_of_the_right_size_is_not_touched():
         ((32, 32), 32, (32, 32)),
     ],
 )
-def test_working_size(picture, short_side, working):
-    assert working_size(*picture, short_side, 32) == working
+def test_working_size(image, short_side, working):
+    assert working_size(*image, short_side, 32) == working
 
 
 @given(
@@ -144,7 +144,7 @@ def test_windows_of_each_plan(plan, windows):
 
 
 def test_random_windows_are_the_published_outputs_of_splitmix64():
-    # A picture of 2**64 places along each side shows the generator's outputs themselves.
+    # An image of 2**64 places along each side shows the generator's outputs themselves.
     windows = CropPlan.parse("random:3:1234567").windows(2**64, 2**64, 1)
     assert list(itertools.chain(*windows))[:5] == [
         6457827717110365317,
@@ -210,7 +210,7 @@ PLANS = (
 
 @given(PLANS, st.integers(1, 400), st.integers(0, 9000), st.integers(0, 9000))
 @settings(deadline=None)
-def test_every_window_lies_inside_the_picture(plan, size, more_rows, more_columns):
+def test_every_window_lies_inside_the_image(plan, size, more_rows, more_columns):
     height, width = size + more_rows, size + more_columns
     parsed = CropPlan.parse(plan)
     windows = parsed.windows(height, width, size)
@@ -239,14 +239,14 @@ def test_crops_own_contiguous_memory(shape):
     np.testing.assert_array_equal(pixels, untouched)
 
 
-def test_a_picture_of_one_pixel_becomes_a_plain_crop():
+def test_an_image_of_one_pixel_becomes_a_plain_crop():
     pixels = np.array([[[10, 20, 30]]], np.uint8)
     crops = crops_from_pixels(pixels, preprocessing("five"), 32)
     assert (crops == pixels).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 60000), (60000, 1)])
-def test_a_picture_too_thin_to_enlarge_is_refused_with_its_size(shape):
+def test_an_image_too_thin_to_enlarge_is_refused_with_its_size(shape):
     with pytest.raises(ImageError, match=f"{shape[1]}x{shape[0]} is too thin"):
         crops_from_pixels(np.zeros((*shape, 3), np.uint8), preprocessing(), 224)
 
@@ -265,7 +265,7 @@ def test_with_plan_replaces_the_plan_alone():
 
 
 def test_crops_are_pinned_to_the_byte():
-    # Another fingerprint means other scores for the same picture: by another Pillow, or by a
+    # Another fingerprint means other scores for the same image: by another Pillow, or by a
     # change here, which is then a new version of the preprocessing.
     sizes = [(32, 32), (48, 64), (100, 37), (33, 201), (20, 50)]
     plans = ["center", "five", "grid:3", "random:4:7"]

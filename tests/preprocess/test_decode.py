@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from helpers import tiny
-from helpers.raster import encoded, orientation, picture, png
+from helpers.raster import encoded, orientation, pattern, png
 from lifeiqa.errors import ImageError
 from lifeiqa.preprocess.decode import decode, size_in_header
 
 LOSSLESS = [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
-# Stored rows and columns of an upright picture, by the EXIF standard: orientation 6, for
+# Stored rows and columns of an upright image, by the EXIF standard: orientation 6, for
 # instance, stores the right-hand side as row 0 and the top as column 0.
 STORED = {
     1: lambda upright: upright,
@@ -28,33 +28,33 @@ STORED = {
 
 
 def test_pixels_of_an_rgb_file_are_returned_as_they_are():
-    decoded = decode(encoded(picture(), "PNG"))
+    decoded = decode(encoded(pattern(), "PNG"))
     assert decoded.dtype == np.uint8
     assert decoded.flags.c_contiguous
-    np.testing.assert_array_equal(decoded, picture())
+    np.testing.assert_array_equal(decoded, pattern())
 
 
 @pytest.mark.parametrize(("kind", "options"), LOSSLESS)
 @pytest.mark.parametrize("value", STORED)
 def test_every_exif_orientation_is_undone(kind, options, value):
-    stored = np.ascontiguousarray(STORED[value](picture()))
+    stored = np.ascontiguousarray(STORED[value](pattern()))
     data = encoded(stored, kind, exif=orientation(value), **options)
-    np.testing.assert_array_equal(decode(data), picture())
-    np.testing.assert_array_equal(decode(Image.open(io.BytesIO(data))), picture())
+    np.testing.assert_array_equal(decode(data), pattern())
+    np.testing.assert_array_equal(decode(Image.open(io.BytesIO(data))), pattern())
 
 
 @pytest.mark.parametrize("value", STORED)
 def test_jpeg_orientation_moves_pixels_and_changes_none(value):
-    plain = decode(encoded(picture(), "JPEG"))
-    turned = decode(encoded(picture(), "JPEG", exif=orientation(value)))
+    plain = decode(encoded(pattern(), "JPEG"))
+    turned = decode(encoded(pattern(), "JPEG", exif=orientation(value)))
     np.testing.assert_array_equal(STORED[value](turned), plain)
 
 
 @pytest.mark.parametrize("value", STORED)
 def test_orientation_of_a_16_bit_tiff_is_undone(value):
-    stored = np.ascontiguousarray(STORED[value](picture()[:, :, 0].astype(np.uint16) << 8))
+    stored = np.ascontiguousarray(STORED[value](pattern()[:, :, 0].astype(np.uint16) << 8))
     decoded = decode(encoded(stored, "TIFF", exif=orientation(value)))
-    np.testing.assert_array_equal(decoded[:, :, 0], picture()[:, :, 0])
+    np.testing.assert_array_equal(decoded[:, :, 0], pattern()[:, :, 0])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -72,8 +72,8 @@ def test_orientation_of_a_16_bit_tiff_is_undone(value):
     ],
 )
 def test_an_unreadable_orientation_counts_as_upright(kind, exif):
-    whole = decode(encoded(picture(), kind))
-    np.testing.assert_array_equal(decode(encoded(picture(), kind, exif=exif)), whole)
+    whole = decode(encoded(pattern(), kind))
+    np.testing.assert_array_equal(decode(encoded(pattern(), kind, exif=exif)), whole)
 
 
 SIXTEEN = np.array([[0, 255, 256, 4660], [32768, 40000, 65280, 65535]], np.uint16)
@@ -142,15 +142,15 @@ def on_white(colour, alpha):
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_alpha_is_composited_on_white(kind):
-    rgba = picture(64, 64, 4)
+    rgba = pattern(64, 64, 4)
     expected = [on_white(map(int, pixel[:3]), int(pixel[3])) for pixel in rgba.reshape(-1, 4)]
     decoded = decode(encoded(rgba, kind))
     assert decoded.reshape(-1, 3).tolist() == expected
 
 
 def test_alpha_of_grey_is_composited_on_white():
-    decoded = decode(encoded(picture(16, 16, 2), "PNG"))
-    pixels = picture(16, 16, 2).reshape(-1, 2).tolist()
+    decoded = decode(encoded(pattern(16, 16, 2), "PNG"))
+    pixels = pattern(16, 16, 2).reshape(-1, 2).tolist()
     assert decoded.reshape(-1, 3).tolist() == [on_white([v] * 3, alpha) for v, alpha in pixels]
 
 
@@ -184,18 +184,18 @@ def test_cmyk_inks_become_light():
 
 
 def test_one_bit_is_black_and_white():
-    decoded = decode(encoded(Image.fromarray(picture()[:, :, 0] > 127), "PNG"))
-    np.testing.assert_array_equal(decoded[:, :, 1], np.where(picture()[:, :, 0] > 127, 255, 0))
+    decoded = decode(encoded(Image.fromarray(pattern()[:, :, 0] > 127), "PNG"))
+    np.testing.assert_array_equal(decoded[:, :, 1], np.where(pattern()[:, :, 0] > 127, 255, 0))
 
 
 def test_palette_colours_are_looked_up():
-    image = Image.fromarray(picture()).quantize(16)
+    image = Image.fromarray(pattern()).quantize(16)
     expected = np.array(image.getpalette()).reshape(-1, 3)[np.asarray(image)]
     np.testing.assert_array_equal(decode(encoded(image, "PNG")), expected)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "WEBP"])
-def test_the_first_picture_of_several_counts(kind):
+def test_the_first_image_of_several_counts(kind):
     red, blue = (Image.new("RGB", (8, 6), colour) for colour in ("red", "blue"))
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encoded(red, kind, save_all=True, append_images=[blue], **options)
@@ -203,14 +203,14 @@ def test_the_first_picture_of_several_counts(kind):
 
 
 def test_progressive_jpeg_gives_the_pixels_of_baseline():
-    baseline, progressive = (encoded(picture(), "JPEG", progressive=p) for p in (False, True))
+    baseline, progressive = (encoded(pattern(), "JPEG", progressive=p) for p in (False, True))
     assert baseline != progressive
     np.testing.assert_array_equal(decode(progressive), decode(baseline))
 
 
 def test_every_source_gives_identical_pixels(tmp_path):
-    path = tmp_path / "picture.jpg"
-    path.write_bytes(encoded(picture(), "JPEG", exif=orientation(6)))
+    path = tmp_path / "image.jpg"
+    path.write_bytes(encoded(pattern(), "JPEG", exif=orientation(6)))
     expected = decode(path)
     loaded = Image.open(path)
     loaded.load()
@@ -219,11 +219,11 @@ def test_every_source_gives_identical_pixels(tmp_path):
 
 
 def test_a_pillow_image_is_left_as_it_was():
-    image = Image.open(io.BytesIO(encoded(picture(), "PNG", exif=orientation(6))))
+    image = Image.open(io.BytesIO(encoded(pattern(), "PNG", exif=orientation(6))))
     info = dict(image.info)
     decode(image)
     assert (image.mode, image.size, image.info) == ("RGB", (24, 18), info)
-    np.testing.assert_array_equal(np.asarray(image), picture())
+    np.testing.assert_array_equal(np.asarray(image), pattern())
     image.close()
 
 
@@ -239,32 +239,32 @@ def test_a_pillow_image_stays_open_and_its_current_frame_counts(tmp_path):
 
 
 def test_an_array_is_checked_and_returned():
-    array = picture()
+    array = pattern()
     assert decode(array) is array
     mirrored = decode(array[:, ::-1])
     assert mirrored.flags.c_contiguous
     np.testing.assert_array_equal(mirrored, array[:, ::-1])
 
 
-def test_the_size_in_the_header_is_that_of_the_stored_picture(tmp_path):
-    path = tiny.write_picture(tmp_path / "grey.png", size=(40, 36))
+def test_the_size_in_the_header_is_that_of_the_stored_image(tmp_path):
+    path = tiny.write_image(tmp_path / "grey.png", size=(40, 36))
 
     assert size_in_header(path) == (40, 36)
     assert size_in_header(path.read_bytes()) == (40, 36)
 
 
-def test_the_header_of_what_is_no_picture_is_an_image_error(tmp_path):
+def test_the_header_of_what_is_no_image_is_an_image_error(tmp_path):
     path = tmp_path / "diary.png"
     path.write_text("dear diary")
 
-    with pytest.raises(ImageError, match="not a picture in a format that is read"):
+    with pytest.raises(ImageError, match="not an image in a format that is read"):
         size_in_header(path)
     with pytest.raises(ImageError, match="No such file"):
         size_in_header(tmp_path / "lost.png")
 
 
 def test_a_header_may_tell_too_large_a_size(tmp_path):
-    path = tiny.write_picture(tmp_path / "grey.png", size=(40, 36))
+    path = tiny.write_image(tmp_path / "grey.png", size=(40, 36))
 
     with pytest.raises(ImageError, match="40x36 has more than 1,439 pixels"):
         size_in_header(path, max_pixels=1439)

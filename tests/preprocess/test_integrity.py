@@ -1,4 +1,4 @@
-"""Files that are damaged, hostile, too large or no pictures: an ImageError, never pixels."""
+"""Files that are damaged, hostile, too large or no images: an ImageError, never pixels."""
 
 import importlib.util
 import io
@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, features
 
-from helpers.raster import encoded, jpeg_of_scans, orientation, picture, png
+from helpers.raster import encoded, jpeg_of_scans, orientation, pattern, png
 from lifeiqa.errors import ImageError
-from lifeiqa.preprocess import decode as image
+from lifeiqa.preprocess import decode as decode_module
 from lifeiqa.preprocess.decode import FORMATS, MAX_PIXELS, decode
 
 PHOTOGRAPHS = Path(importlib.util.find_spec("skimage").origin).parent / "data"
@@ -42,7 +42,7 @@ def needs(feature):
 
 @pytest.mark.parametrize(("kind", "options"), ENCODINGS)
 def test_a_truncated_file_is_refused_by_name(kind, options, tmp_path):
-    data = encoded(picture(), kind, **options)
+    data = encoded(pattern(), kind, **options)
     path = tmp_path / f"cut.{kind.lower()}"
     for length in range(1, int(0.95 * len(data)), len(data) // 60):
         path.write_bytes(data[:length])
@@ -53,7 +53,7 @@ def test_a_truncated_file_is_refused_by_name(kind, options, tmp_path):
 
 @pytest.mark.parametrize(("kind", "options"), ENCODINGS)
 def test_a_file_without_its_last_bytes_is_refused_or_has_every_pixel(kind, options):
-    data = encoded(picture(), kind, **options)
+    data = encoded(pattern(), kind, **options)
     for missing in range(1, 40):
         try:
             decoded = decode(data[:-missing])
@@ -70,7 +70,7 @@ def test_a_truncated_photograph_is_refused(share):
 
 
 def test_a_png_whose_checksum_is_wrong_is_refused_up_to_its_last_pixel():
-    whole = encoded(picture(), "PNG")
+    whole = encoded(pattern(), "PNG")
     sum_of_pixels, sum_of_end = len(whole) - 16, len(whole) - 4
 
     def changed(at):
@@ -78,28 +78,28 @@ def test_a_png_whose_checksum_is_wrong_is_refused_up_to_its_last_pixel():
 
     with pytest.raises(ImageError, match=r"bytes>: damaged: the checksum of its chunk b'IDAT'"):
         changed(sum_of_pixels)
-    np.testing.assert_array_equal(changed(sum_of_end), picture())
+    np.testing.assert_array_equal(changed(sum_of_end), pattern())
 
 
 @needs("jpg_2000")
 def test_jpeg_2000_is_refused_since_its_decoder_hides_truncation():
-    with pytest.raises(ImageError, match="not a picture in a format that is read"):
-        decode(encoded(picture(), "JPEG2000"))
+    with pytest.raises(ImageError, match="not an image in a format that is read"):
+        decode(encoded(pattern(), "JPEG2000"))
 
 
 @needs("avif")
 def test_a_truncated_avif_is_refused():
-    data = encoded(picture(), "AVIF")
+    data = encoded(pattern(), "AVIF")
     for length in range(0, len(data), 7):
         with pytest.raises(ImageError):
             decode(data[:length])
 
 
-@pytest.mark.parametrize("content", [b"", b"a text, not a picture\n", b"\xff\xd8\xff", b"\0" * 999])
-def test_what_is_no_picture_is_refused_by_name(content, tmp_path):
-    path = tmp_path / "picture.jpg"
+@pytest.mark.parametrize("content", [b"", b"a text, not an image\n", b"\xff\xd8\xff", b"\0" * 999])
+def test_what_is_no_image_is_refused_by_name(content, tmp_path):
+    path = tmp_path / "image.jpg"
     path.write_bytes(content)
-    with pytest.raises(ImageError, match=r"picture\.jpg"):
+    with pytest.raises(ImageError, match=r"image\.jpg"):
         decode(path)
     with pytest.raises(ImageError, match=f"<{len(content)} bytes>"):
         decode(content)
@@ -125,9 +125,9 @@ def test_pipes_devices_and_sockets_are_refused_at_once(tmp_path):
 @pytest.mark.parametrize("kind", ["EPS", "ICO", "PDF", "TGA", "PCX"])
 def test_other_decoders_of_pillow_are_never_tried(kind, tmp_path):
     path = tmp_path / "disguised.png"
-    path.write_bytes(encoded(picture(), kind))
+    path.write_bytes(encoded(pattern(), kind))
     assert kind not in FORMATS
-    with pytest.raises(ImageError, match=r"disguised\.png: not a picture in a format that is read"):
+    with pytest.raises(ImageError, match=r"disguised\.png: not an image in a format that is read"):
         decode(path)
 
 
@@ -141,16 +141,16 @@ def test_the_size_in_the_header_is_refused_before_any_pixel(width, height, tmp_p
 
 @pytest.mark.parametrize("colours", [1, 3])
 def test_a_jpeg_of_many_scans_is_refused(colours):
-    image = Image.fromarray(picture().squeeze() if colours == 3 else picture()[:, :, 0])
+    image = Image.fromarray(pattern().squeeze() if colours == 3 else pattern()[:, :, 0])
     usual = decode(encoded(image, "JPEG", progressive=True))
     np.testing.assert_array_equal(decode(jpeg_of_scans(image, 100)).shape, usual.shape)
     with pytest.raises(ImageError, match="bytes>: more than 100 scans"):
         decode(jpeg_of_scans(image, 101))
 
 
-def test_marks_of_scans_in_metadata_and_behind_the_picture_do_not_count():
-    data = encoded(picture(), "JPEG", progressive=True, comment=b"\xff\xda" * 200)
-    expected = decode(encoded(picture(), "JPEG", progressive=True))
+def test_marks_of_scans_in_metadata_and_behind_the_image_do_not_count():
+    data = encoded(pattern(), "JPEG", progressive=True, comment=b"\xff\xda" * 200)
+    expected = decode(encoded(pattern(), "JPEG", progressive=True))
     np.testing.assert_array_equal(decode(data + b"\xff\xda" * 200), expected)
 
 
@@ -164,11 +164,11 @@ def test_a_png_whose_metadata_unpacks_to_too_much_is_refused(name):
 
 def test_a_png_that_is_called_an_animation_behind_its_pixels_is_decoded_in_silence():
     """Found by fuzzing: Pillow warns amid decoding, which a program may have made an error."""
-    whole, end = encoded(picture(), "PNG"), 12
+    whole, end = encoded(pattern(), "PNG"), 12
     control = b"acTL" + bytes(8)
     chunk = struct.pack(">I", 8) + control + struct.pack(">I", zlib.crc32(control))
 
-    np.testing.assert_array_equal(decode(whole[:-end] + chunk + whole[-end:]), picture())
+    np.testing.assert_array_equal(decode(whole[:-end] + chunk + whole[-end:]), pattern())
 
 
 @pytest.mark.parametrize(
@@ -183,27 +183,27 @@ def test_a_png_that_is_called_an_animation_behind_its_pixels_is_decoded_in_silen
     ],
 )
 def test_a_silly_header_is_refused(kind, place, size):
-    data = encoded(picture(), kind)
+    data = encoded(pattern(), kind)
     with pytest.raises(ImageError):
         decode(data[:place] + size + data[place + len(size) :])
 
 
 @needs("avif")
 def test_a_large_canvas_of_an_avif_is_refused_by_its_header():
-    data = encoded(picture(), "AVIF")
+    data = encoded(pattern(), "AVIF")
     place = data.index(b"ispe") + 8
     with pytest.raises(ImageError):
         decode(data[:place] + struct.pack(">II", 50000, 50000) + data[place + 8 :])
 
 
 def test_the_first_of_many_pages_is_read_and_not_the_others():
-    image = Image.fromarray(picture())
+    image = Image.fromarray(pattern())
     data = encoded(image, "TIFF", save_all=True, append_images=[image] * 300)
-    np.testing.assert_array_equal(decode(data), picture())
+    np.testing.assert_array_equal(decode(data), pattern())
 
 
 def test_what_libtiff_says_of_a_damaged_file_is_not_printed(capfd):
-    data = bytearray(encoded(picture(), "TIFF", compression="tiff_lzw"))
+    data = bytearray(encoded(pattern(), "TIFF", compression="tiff_lzw"))
     data[8:40] = bytes(255 - byte for byte in data[8:40])
     with pytest.raises(ImageError):
         decode(bytes(data))
@@ -211,14 +211,14 @@ def test_what_libtiff_says_of_a_damaged_file_is_not_printed(capfd):
 
 
 def test_the_limit_counts_pixels_and_may_be_changed():
-    data = encoded(picture(), "PNG")
+    data = encoded(pattern(), "PNG")
     assert decode(data, max_pixels=18 * 24).shape == (18, 24, 3)
     with pytest.raises(ImageError, match="24x18 has more than 431 pixels"):
         decode(data, max_pixels=18 * 24 - 1)
 
 
 def test_a_pillow_image_above_the_limit_is_not_loaded():
-    image = Image.open(io.BytesIO(encoded(picture(), "PNG")))
+    image = Image.open(io.BytesIO(encoded(pattern(), "PNG")))
     with pytest.raises(ImageError, match="more than 1 pixels"):
         decode(image, max_pixels=1)
     assert image.tile, "its pixels were decoded"
@@ -227,15 +227,15 @@ def test_a_pillow_image_above_the_limit_is_not_loaded():
 @pytest.mark.parametrize(("kind", "options"), ENCODINGS)
 def test_sizes_that_pillow_warns_about_are_decoded_in_silence(kind, options, monkeypatch):
     assert MAX_PIXELS > Image.MAX_IMAGE_PIXELS
-    data = encoded(picture(), kind, exif=orientation(6), **options)
+    data = encoded(pattern(), kind, exif=orientation(6), **options)
     expected, opened = decode(data), Image.open(io.BytesIO(data))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # between half of the picture and all
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # between half of the image and all
     np.testing.assert_array_equal(decode(data), expected)
     np.testing.assert_array_equal(decode(opened), expected)
 
 
 def test_a_process_that_loads_truncated_files_gets_no_pixels(monkeypatch):
-    data = encoded(picture(), "PNG")
+    data = encoded(pattern(), "PNG")
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(ImageError, match="LOAD_TRUNCATED_IMAGES"):
         decode(data)
@@ -261,7 +261,7 @@ def test_arrays_of_another_kind_are_refused_with_their_kind(array):
 
 
 def test_threads_give_the_pixels_that_one_thread_gives():
-    files = [encoded(picture(60, 80), kind, **options) for kind, options in ENCODINGS]
+    files = [encoded(pattern(60, 80), kind, **options) for kind, options in ENCODINGS]
     expected = [decode(data) for data in files]
     with ThreadPoolExecutor(4) as threads:
         decoded = list(threads.map(decode, files * 8))
@@ -278,7 +278,7 @@ def test_real_photographs_are_decoded(path):
 
 
 def test_a_tiff_of_32_bit_samples_is_refused():
-    """They were taken for 16 bits: a picture of 0 to 255 was all but black."""
+    """They were taken for 16 bits: an image of 0 to 255 was all but black."""
     levels = Image.fromarray(np.arange(48, dtype=np.int32).reshape(6, 8))
     with pytest.raises(ImageError, match="samples of 32 bits"):
         decode(encoded(levels, "TIFF"))
@@ -288,9 +288,9 @@ def test_memory_that_runs_out_is_an_error_that_says_so(monkeypatch):
     def greedy(opened):
         raise MemoryError
 
-    monkeypatch.setattr(image, "_load", greedy)
+    monkeypatch.setattr(decode_module, "_load", greedy)
     with pytest.raises(ImageError, match="bytes>: decoding it takes more memory than there is"):
-        decode(encoded(picture(), "PNG"))
+        decode(encoded(pattern(), "PNG"))
 
 
 def test_a_tiff_of_64_bit_samples_is_refused():

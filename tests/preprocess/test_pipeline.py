@@ -17,7 +17,7 @@ FEED = Preprocessing(mean=HALF, std=HALF, short_side=200, crops="five")
 
 
 def test_a_cut_holds_the_crops_and_the_upright_size(tmp_path):
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     path.write_bytes(encoded(painted(300, 500), "JPEG", exif=orientation(6)))
 
     for source in (path, path.read_bytes(), decode(path)):
@@ -35,7 +35,7 @@ def test_a_cut_holds_the_crops_and_the_upright_size(tmp_path):
         ((40, 9000), None, (128, 1)),
     ],
 )
-def test_a_thumbnail_is_a_small_webp_of_the_whole_picture(shape, short_side, size):
+def test_a_thumbnail_is_a_small_webp_of_the_whole_image(shape, short_side, size):
     feed = Preprocessing(mean=HALF, std=HALF, short_side=short_side)
     ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[:, np.newaxis], (*shape, 3))
 
@@ -48,10 +48,10 @@ def test_a_thumbnail_is_a_small_webp_of_the_whole_picture(shape, short_side, siz
     np.testing.assert_allclose(across, np.linspace(0, 255, size[0]), atol=12)
 
 
-def test_a_picture_that_cannot_be_cut_is_refused_by_name(tmp_path):
+def test_an_image_that_cannot_be_cut_is_refused_by_name(tmp_path):
     path = tmp_path / "thread.png"
     path.write_bytes(encoded(painted(1, 9000), "PNG"))
-    with pytest.raises(ImageError, match=r"thread\.png: a picture of 9000x1 is too thin"):
+    with pytest.raises(ImageError, match=r"thread\.png: an image of 9000x1 is too thin"):
         cut(path, FEED, 200)
 
 
@@ -60,6 +60,6 @@ def test_the_limit_of_pixels_is_that_of_decoding():
         cut(encoded(painted(30, 40), "PNG"), FEED, 32, max_pixels=1199)
 
 
-def test_a_plan_is_read_before_the_picture():
+def test_a_plan_is_read_before_the_image():
     with pytest.raises(ConfigError, match="crop plan 'six'"):
-        cut(b"no picture", Preprocessing(mean=HALF, std=HALF, crops="six"), 32)
+        cut(b"no image", Preprocessing(mean=HALF, std=HALF, crops="six"), 32)

@@ -1,4 +1,4 @@
-"""Rows made as they are asked for are those of the whole picture, and take little memory."""
+"""Rows made as they are asked for are those of the whole image, and take little memory."""
 
 import subprocess
 import sys
@@ -12,10 +12,10 @@ from helpers.painting import painted
 from helpers.raster import encoded, orientation
 from lifeiqa.config import Preprocessing
 from lifeiqa.errors import ImageError
-from lifeiqa.preprocess import raster as picture
+from lifeiqa.preprocess import raster as raster_module
 from lifeiqa.preprocess.crops import crops_from_pixels
 from lifeiqa.preprocess.decode import decode, load
-from lifeiqa.preprocess.raster import Picture, strips
+from lifeiqa.preprocess.raster import PillowRaster, strips
 
 MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"]
 MODES += ["I", "I;16"]
@@ -36,7 +36,7 @@ UPRIGHT = {
 
 
 def image_of(mode):
-    """A picture of odd sides in this mode, with transparency where the mode has it."""
+    """An image of odd sides in this mode, with transparency where the mode has it."""
     colours = painted(23, 17)
     if mode.startswith("I"):
         grey = colours[:, :, 0].astype(np.uint16) * 257
@@ -47,7 +47,7 @@ def image_of(mode):
 
 
 def plain(image):
-    """The policy of lifeiqa.preprocess.decode for a whole picture."""
+    """The policy of lifeiqa.preprocess.decode for a whole image."""
     if image.mode.startswith("I"):
         return np.dstack([(np.asarray(image).astype(int) >> 8).astype(np.uint8)] * 3)
     if image.mode in ("LA", "PA", "RGBA", "RGBa"):
@@ -59,14 +59,14 @@ def plain(image):
 
 @pytest.fixture(params=[1, 17, 40, 1000], ids="strips of {} pixels".format)
 def strip(request, monkeypatch):
-    monkeypatch.setattr(picture, "_STRIP", request.param)
+    monkeypatch.setattr(raster_module, "_STRIP", request.param)
 
 
 @pytest.mark.parametrize("value", UPRIGHT, ids=str)
 @pytest.mark.parametrize("mode", MODES)
-def test_strips_make_the_whole_picture(mode, value, strip):
+def test_strips_make_the_whole_image(mode, value, strip):
     image = image_of(mode)
-    found = Picture(image, value)
+    found = PillowRaster(image, value)
     expected = UPRIGHT[value](plain(image))
 
     assert found.shape == expected.shape
@@ -77,26 +77,26 @@ def test_strips_make_the_whole_picture(mode, value, strip):
 
 @pytest.mark.parametrize("value", [None, 3, 6, 7])
 @pytest.mark.parametrize("short_side", [None, 15, 11])
-def test_crops_of_a_picture_are_those_of_its_pixels(value, short_side, strip):
+def test_crops_of_an_image_are_those_of_its_pixels(value, short_side, strip):
     half = (0.5, 0.5, 0.5)
     feed = Preprocessing(mean=half, std=half, short_side=short_side, crops="grid:3")
-    found = Picture(image_of("CMYK"), value)
+    found = PillowRaster(image_of("CMYK"), value)
     for size in (11, 30) if short_side is None else (11,):
         cut = crops_from_pixels(found, feed, size)
         np.testing.assert_array_equal(cut, crops_from_pixels(found.pixels(), feed, size))
 
 
 def test_strips_cover_every_row_once(monkeypatch):
-    monkeypatch.setattr(picture, "_STRIP", 20)
+    monkeypatch.setattr(raster_module, "_STRIP", 20)
     assert [list(range(7))[rows] for rows in strips(7, 9)] == [[0, 1], [2, 3], [4, 5], [6]]
     assert len(list(strips(7, 21))) == 7  # a row that is longer than a strip is one
 
 
-def test_the_range_of_grey_is_that_of_the_whole_picture():
+def test_the_range_of_grey_is_that_of_the_whole_image():
     grey = np.zeros((9, 9), np.int32)
     grey[8, 8] = 65536
     with pytest.raises(ImageError, match="samples run from 0 to 65536"):
-        Picture(Image.fromarray(grey))
+        PillowRaster(Image.fromarray(grey))
 
 
 def test_a_row_that_pillow_would_warn_about_is_made_in_silence(monkeypatch, strip):
@@ -128,7 +128,7 @@ print(peak() - before)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read in /proc")
 @pytest.mark.parametrize("short_side", [64, 0])
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "CMYK"), ("PNG", "RGBA")])
-def test_a_large_picture_takes_little_more_than_pillow_does(kind, mode, short_side, tmp_path):
+def test_a_large_image_takes_little_more_than_pillow_does(kind, mode, short_side, tmp_path):
     path, pixels = tmp_path / "large", 5000 * 4000
     options = {"compress_level": 1} if kind == "PNG" else {}
     image = Image.new(mode, (5000, 4000), (10, 200, 30, 99))

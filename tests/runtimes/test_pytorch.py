@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from helpers.tiny_network import random_crops, tiny_manifest, tiny_model
 from lifeiqa.runtimes.pytorch import PyTorchSession, _Float32Products
-from lifeiqa_export.half import halve
+from lifeiqa_export.half import to_half
 
 # name -> a product, and the shapes of its operands
 PRODUCTS = {
@@ -63,7 +63,7 @@ def test_a_product_of_other_types_is_left_alone(name):
 
 def test_a_half_network_computes_in_half_between_its_products():
     """Against PyTorch's own kernels for float16, which sum in another order."""
-    model = halve(tiny_model())
+    model = to_half(tiny_model())
     crops = random_crops(6, model.network.config.crop_size)
     session = PyTorchSession(model, dataclasses.replace(tiny_manifest(model), precision="fp16"))
     seen = set()
@@ -82,7 +82,7 @@ def test_a_half_network_computes_in_half_between_its_products():
 
 
 def test_a_trace_is_of_the_same_arithmetic_as_a_run(monkeypatch):
-    model = halve(tiny_model())
+    model = to_half(tiny_model())
     session = PyTorchSession(model, tiny_manifest(model))
     entered = []
     monkeypatch.setattr(_Float32Products, "__enter__", lambda mode: entered.append(mode))

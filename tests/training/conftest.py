@@ -1,4 +1,4 @@
-"""The pictures, recipe and weights of the tests of whole runs."""
+"""The images, recipe and weights of the tests of whole runs."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from helpers import runs
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    return runs.write_inputs(tmp_path_factory.mktemp("pictures"))
+    return runs.write_inputs(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from helpers import cached, runs
-from helpers.cached import PICTURES, feed_of, get, scoring_model, write_pictures
+from helpers.cached import IMAGES, feed_of, get, scoring_model, write_images
 from lifeiqa.errors import DatasetError
 from lifeiqa.training import features
 from lifeiqa.training.experiment import repeat
@@ -41,15 +41,15 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    write_pictures(folder)
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    write_images(folder)
     return folder
 
 
 @pytest.fixture
-def feed(model, pictures):
-    return feed_of(model, pictures)
+def feed(model, images):
+    return feed_of(model, images)
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def same(a, b):
 
 
 def test_an_extraction_that_fails_goes_on_where_it_was(model, feed, folder, monkeypatch):
-    monkeypatch.setattr(features, "_PICTURES", 3)  # two passes, of two pictures each
+    monkeypatch.setattr(features, "_IMAGES", 3)  # two passes, of two images each
     asked = []
 
     def failing(rows):
         yield from crops_by_plan(feed, rows[:5])
-        raise OSError("a picture cannot be read")
+        raise OSError("an image cannot be read")
 
     with pytest.raises(OSError, match="cannot be read"):
         Cache(model, folder).get(feed, failing, "plan")
@@ -83,9 +83,9 @@ def test_an_extraction_that_fails_goes_on_where_it_was(model, feed, folder, monk
 
 @pytest.mark.parametrize(("extracted", "kept"), [(1, 0), (5, 4)])
 def test_an_extraction_that_is_killed_goes_on_where_it_was(
-    model, feed, folder, context, pictures, extracted, kept
+    model, feed, folder, context, images, extracted, kept
 ):
-    process = context.Process(target=cached.die_after, args=(extracted, pictures, folder))
+    process = context.Process(target=cached.die_after, args=(extracted, images, folder))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -93,15 +93,15 @@ def test_an_extraction_that_is_killed_goes_on_where_it_was(
 
     found = get(model, feed, folder, asked=asked)
 
-    assert asked == list(range(kept, PICTURES))
+    assert asked == list(range(kept, IMAGES))
     assert same(found, get(model, feed, None))
 
 
-def test_processes_use_a_folder_at_the_same_time(model, feed, folder, context, pictures, tmp_path):
-    barrier, orders = context.Barrier(2), [[*range(PICTURES)], [6, 5, 4, 3, 2, 1]]
+def test_processes_use_a_folder_at_the_same_time(model, feed, folder, context, images, tmp_path):
+    barrier, orders = context.Barrier(2), [[*range(IMAGES)], [6, 5, 4, 3, 2, 1]]
     outs = [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
     processes = [
-        context.Process(target=cached.get_at_once, args=(barrier, rows, pictures, folder, out))
+        context.Process(target=cached.get_at_once, args=(barrier, rows, images, folder, out))
         for rows, out in zip(orders, outs, strict=True)
     ]
     for process in processes:
@@ -119,12 +119,12 @@ def test_processes_use_a_folder_at_the_same_time(model, feed, folder, context, p
         torch.testing.assert_close(ours, plain, rtol=2e-3, atol=1e-5)
 
 
-def test_runs_on_other_splits_extract_a_picture_once(tmp_path, monkeypatch, folder):
+def test_runs_on_other_splits_extract_an_image_once(tmp_path, monkeypatch, folder):
     inputs, extracted, extract = tmp_path / "inputs", [], features.extract
     inputs.mkdir()
 
-    def counted(scoring, pictures):
-        return extract(scoring, (extracted.append(None) or crops for crops in pictures))
+    def counted(scoring, images):
+        return extract(scoring, (extracted.append(None) or crops for crops in images))
 
     monkeypatch.setattr(features, "extract", counted)
     experiment = runs.splittable(runs.write_inputs(inputs), *runs.FROZEN, cache=folder)
@@ -149,7 +149,7 @@ def overwritten(path, start, garbage):
 
 
 def exchanged(path):
-    """Two pictures with the features of each other."""
+    """Two images with the features of each other."""
     with sqlite3.connect(path) as base:
         rows = base.execute("SELECT tensors, crc, rowid FROM features LIMIT 2").fetchall()
         swapped = [(*a[:2], b[2]) for a, b in zip(rows, rows[::-1], strict=True)]

@@ -34,9 +34,9 @@ def refusal(call, *arguments):
         ("expert_hidden=none", "model", None),
         ("dropout=0", "model", 0.0),
         ("dropout=2.5e-1", "model", 0.25),
-        ("short_side=512", "pictures", 512),
-        ("short_side=none", "pictures", None),
-        ("crops=random:5:1", "pictures", "random:5:1"),
+        ("short_side=512", "images", 512),
+        ("short_side=none", "images", None),
+        ("crops=random:5:1", "images", "random:5:1"),
         ("seed=3", "training", 3),
         ("clip=1", "training", 1.0),
         ("flip=false", "training", False),
@@ -50,7 +50,7 @@ def test_a_change_takes_the_type_of_its_field(change, table, value):
     name = change.partition("=")[0]
     found = getattr(getattr(settings, table), name)
     assert (found, type(found)) == (value, type(value))
-    others = {"model", "pictures", "training"} - {table}
+    others = {"model", "images", "training"} - {table}
     assert all(getattr(settings, o) == getattr(changed(), o) for o in others)
 
 

@@ -1,4 +1,4 @@
-"""Softened targets: nobody scores a picture that it learned."""
+"""Softened targets: nobody scores an image that it learned."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ def rows_of(path):
 
 
 def fake_run(predict, seen):
-    """In place of a training: notes the split and predicts each picture that is tested."""
+    """In place of a training: notes the split and predicts each image that is tested."""
 
     def run(experiment, out, *, resume, report):
         assert resume
@@ -36,7 +36,7 @@ def fake_run(predict, seen):
     return run
 
 
-def test_each_target_is_the_mean_of_models_that_did_not_learn_the_picture(
+def test_each_target_is_the_mean_of_models_that_did_not_learn_the_image(
     folder, tmp_path, monkeypatch
 ):
     seen = []
@@ -67,7 +67,7 @@ def test_predictions_beyond_the_range_of_the_labels_are_cut(folder, tmp_path, mo
     assert {row["score"] for row in rows_of(path)} == {"10.0"}
 
 
-def test_pictures_that_choose_or_test_keep_their_scores_and_teach_nothing(
+def test_images_that_choose_or_test_keep_their_scores_and_teach_nothing(
     folder, tmp_path, monkeypatch
 ):
     seen = []

@@ -80,10 +80,10 @@ def test_the_honest_protocol_reads_the_test_apart_and_once(
     assert (report["measured_on"], report["n"], report["train"]) == ("test", 6, 22)
     manifest = read_manifest(tmp_path / "tiny.safetensors")
     assert manifest.training["protocol"] == report["protocol"]
-    assert manifest.training["val"]["pictures"] == 2
+    assert manifest.training["val"]["images"] == 2
 
 
-def test_the_literature_chooses_on_the_test_pictures(folder, tmp_path, trained_on, measured_on):
+def test_the_literature_chooses_on_the_test_images(folder, tmp_path, trained_on, measured_on):
     report = run(runs.splittable(folder, *runs.FROZEN, protocol="literature"), tmp_path)
 
     (task,), (measured,) = trained_on, measured_on
@@ -96,7 +96,7 @@ def test_the_literature_chooses_on_the_test_pictures(folder, tmp_path, trained_o
     assert report["srocc"] == pytest.approx(manifest.training["chosen"]["val_srocc"])
 
 
-def test_the_figures_of_a_report_are_those_of_the_model_on_the_pictures_of_the_split(
+def test_the_figures_of_a_report_are_those_of_the_model_on_the_images_of_the_split(
     folder, tmp_path
 ):
     report = run(runs.splittable(folder, *runs.FROZEN), tmp_path)
@@ -112,7 +112,7 @@ def test_the_figures_of_a_report_are_those_of_the_model_on_the_pictures_of_the_s
     assert report["decoder_parameters"] == sum(p.numel() for p in behind)
 
 
-def test_an_official_split_is_used_and_its_validation_pictures_are_drawn(
+def test_an_official_split_is_used_and_its_validation_images_are_drawn(
     folder, tmp_path, trained_on
 ):
     table = read_table(folder / "all.csv")
@@ -135,7 +135,7 @@ def test_a_saved_split_is_taken_as_it_is(folder, tmp_path, trained_on):
     assert len(trained_on[0].test) == 15
 
 
-def test_a_share_is_learned_of_the_training_pictures_alone(folder, tmp_path, trained_on):
+def test_a_share_is_learned_of_the_training_images_alone(folder, tmp_path, trained_on):
     for share in (1.0, 0.4):
         run(runs.splittable(folder, *runs.FROZEN, share=share), tmp_path / str(share))
 
@@ -259,8 +259,8 @@ def test_seeds_share_the_features_of_a_frozen_backbone(folder, tmp_path, monkeyp
         assert cached == uncached
 
 
-def test_a_split_without_validation_pictures_needs_the_literature(folder, tmp_path):
+def test_a_split_without_validation_images_needs_the_literature(folder, tmp_path):
     split = make_split(read_table(folder / "all.csv"), val=0)
 
-    with pytest.raises(DatasetError, match="no validation pictures"):
+    with pytest.raises(DatasetError, match="no validation images"):
         run(runs.splittable(folder, split=split), tmp_path)

@@ -1,4 +1,4 @@
-"""Cached features: what the backbone gives of a picture, once, for as long as nothing changes."""
+"""Cached features: what the backbone gives of an image, once, for as long as nothing changes."""
 
 import dataclasses
 import os
@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.cached import PICTURES, SIZE, feed_of, get, scoring_model, write_pictures
-from helpers.raster import picture
+from helpers.cached import IMAGES, SIZE, feed_of, get, scoring_model, write_images
+from helpers.raster import pattern
 from helpers.tiny_network import random_crops
 from lifeiqa.data.table import Table
 from lifeiqa.model.network import Features
@@ -24,7 +24,7 @@ def model():
 
 @pytest.fixture
 def feed(tmp_path, model):
-    write_pictures(tmp_path)
+    write_images(tmp_path)
     return feed_of(model, tmp_path)
 
 
@@ -67,7 +67,7 @@ def test_extraction_is_the_networks_own_crop_by_crop(model, count):
 
 
 @pytest.mark.parametrize(("count", "passes"), [(1, [8, 3]), (3, [3, 3, 3, 2]), (9, [1] * 11)])
-def test_a_pass_takes_whole_pictures(model, count, passes):
+def test_a_pass_takes_whole_images(model, count, passes):
     crops = torch.from_numpy(random_crops(11 * count, SIZE)).view(11, count, SIZE, SIZE, 3)
 
     assert [len(features.query) for features in extract(model, iter(crops))] == passes
@@ -87,17 +87,17 @@ def test_without_an_attended_stage_there_is_no_memory(folder, feed):
 
 def test_features_are_picked_crop_by_crop(model, feed):
     found = get(model, feed, None)
-    pictures, crops = torch.tensor([2, 0, 2]), torch.tensor([1, 4, 0])
+    images, crops = torch.tensor([2, 0, 2]), torch.tensor([1, 4, 0])
 
-    picked = found.pick(pictures, crops)
+    picked = found.pick(images, crops)
 
     assert picked.query.dtype == picked.memory.dtype == torch.float32
-    for place, (row, number) in enumerate(zip(pictures, crops, strict=True)):
+    for place, (row, number) in enumerate(zip(images, crops, strict=True)):
         assert torch.equal(picked.query[place], found.query[row, number].float())
         assert torch.equal(picked.memory[place], found.memory[row, number].float())
 
 
-def test_all_features_come_picture_by_picture(model, feed):
+def test_all_features_come_image_by_image(model, feed):
     found = get(model, feed, None)
 
     every = found.all_of(slice(5, 19))
@@ -131,8 +131,8 @@ def test_batches_are_joined_in_their_order(memory):
         assert whole.memory is None
 
 
-@pytest.mark.parametrize("rows", [range(PICTURES), [5, 0, 3], [2], [1, 4, 1, 1]])
-def test_tables_share_their_pictures_whatever_their_order(model, feed, folder, rows):
+@pytest.mark.parametrize("rows", [range(IMAGES), [5, 0, 3], [2], [1, 4, 1, 1]])
+def test_tables_share_their_images_whatever_their_order(model, feed, folder, rows):
     whole = get(model, feed, folder)
     part = dataclasses.replace(feed, table=feed.table.take(list(rows)))
 
@@ -149,12 +149,12 @@ def test_what_is_missing_is_extracted_once_and_the_rest_is_read(model, feed, fol
 
     found = get(model, with_paths(feed, [*paths, *paths]), folder, asked=asked)
 
-    assert sorted(row % PICTURES for row in asked) == [0, 2, 3, 5, 6]
+    assert sorted(row % IMAGES for row in asked) == [0, 2, 3, 5, 6]
     assert torch.equal(found.query[[4, 1]], some.query)
-    assert torch.equal(found.query[:PICTURES], found.query[PICTURES:])
+    assert torch.equal(found.query[:IMAGES], found.query[IMAGES:])
     alone = get(model, feed, None)
     for ours, plain in zip(found, alone, strict=True):
-        torch.testing.assert_close(ours[:PICTURES], plain, rtol=2e-3, atol=1e-5)
+        torch.testing.assert_close(ours[:IMAGES], plain, rtol=2e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("source", [crops_to_cache, twins_to_cache])
@@ -206,7 +206,7 @@ def test_another_backbone_is_other_features(model, feed, folder, part):
 
     get(changed, feed, folder, asked=asked)
 
-    assert asked == list(range(PICTURES))
+    assert asked == list(range(IMAGES))
     assert len(stored(folder)) == 2
 
 
@@ -223,13 +223,13 @@ def test_another_decoder_shares_the_features(model, feed, folder):
     "changed",
     [{"crops": "center"}, {"short_side": 66}, {"resample": "bilinear"}, {"mean": (0,) * 3}],
 )
-def test_pictures_fed_otherwise_are_other_features(model, feed, folder, changed):
+def test_images_fed_otherwise_are_other_features(model, feed, folder, changed):
     get(model, feed, folder)
     fed, asked = dataclasses.replace(feed.preprocessing, **changed), []
 
     get(model, dataclasses.replace(feed, preprocessing=fed), folder, asked=asked)
 
-    assert asked == list(range(PICTURES))
+    assert asked == list(range(IMAGES))
     assert len(stored(folder)) == 2
 
 
@@ -251,11 +251,11 @@ def test_other_crops_and_another_size_of_them_are_other_features(model, feed, fo
 
 
 @pytest.mark.parametrize("change", ["content", "time", "name", "folder"])
-def test_another_picture_has_other_features_and_the_rest_are_read(model, feed, folder, change):
+def test_another_image_has_other_features_and_the_rest_are_read(model, feed, folder, change):
     before = get(model, feed, folder)
     paths, asked = list(feed.table.paths), []
     if change == "content":
-        Image.fromarray(picture(73, 80)).save(paths[1])
+        Image.fromarray(pattern(73, 80)).save(paths[1])
     elif change == "time":
         os.utime(paths[1], ns=(0, 10**18))
     elif change == "name":
@@ -268,15 +268,15 @@ def test_another_picture_has_other_features_and_the_rest_are_read(model, feed, f
 
     assert asked == [1]
     assert len(stored(folder)) == 1
-    rest = [row for row in range(PICTURES) if row != 1]
+    rest = [row for row in range(IMAGES) if row != 1]
     assert torch.equal(found.query[rest], before.query[rest])
     assert torch.equal(found.query[1], before.query[1]) == (change != "content")
 
 
-def test_pictures_of_one_name_size_and_time_are_told_apart(model, feed, folder, tmp_path):
+def test_images_of_one_name_size_and_time_are_told_apart(model, feed, folder, tmp_path):
     """LIVE has an `img1.bmp` in each of five folders."""
     paths = [tmp_path / kind / "img1.bmp" for kind in ("jpeg", "wn")]
-    for path, pixels in zip(paths, (picture(80, 80), 255 - picture(80, 80)), strict=True):
+    for path, pixels in zip(paths, (pattern(80, 80), 255 - pattern(80, 80)), strict=True):
         path.parent.mkdir()
         Image.fromarray(pixels).save(path)
         os.utime(path, ns=(0, 10**18))

@@ -1,4 +1,4 @@
-"""Training on a few generated pictures: it learns, it keeps what it chose, it refuses in words."""
+"""Training on a few generated images: it learns, it keeps what it chose, it refuses in words."""
 
 import dataclasses
 
@@ -47,12 +47,12 @@ def test_every_epoch_is_logged_and_the_best_is_kept(unbroken):
         ("frozen", 1), ("frozen", 2), ("joint", 1), ("joint", 2), ("refine", 1),
     ]  # fmt: skip
     best = max(log, key=lambda row: row["val_srocc"])
-    assert best != log[0], "these pictures are too easy to test anything"
+    assert best != log[0], "these images are too easy to test anything"
     for kept in (manifest, load_checkpoint(unbroken / "best.safetensors")[1]):
         chosen = kept.training["chosen"]
         assert (chosen["phase"], chosen["epoch"]) == (best["phase"], best["epoch"])
     assert manifest.training["train"]["name"] == "train"
-    assert manifest.training["train"]["pictures"] == 12
+    assert manifest.training["train"]["images"] == 12
     assert manifest.training["backbone_weights"] == "backbone.safetensors"
     assert manifest.parents == ()
 

@@ -14,7 +14,7 @@ from lifeiqa.training.settings import layer_named, names_of, settings_from_layer
 
 # What the paper says of each data set; the number of crops is the published code's.
 PAPER = {
-    # name: learning rate, batch, crops of a picture
+    # name: learning rate, batch, crops of an image
     "live": (2e-4, 64, 35),
     "csiq": (2e-4, 64, 35),
     "tid2013": (2e-4, 128, 25),
@@ -25,7 +25,7 @@ PAPER = {
 }
 # What the published code does: its batch is on each of 4 GPUs.
 LITERATURE = {
-    # name: learning rate, batch, crops of a picture, schedule, factor of a step
+    # name: learning rate, batch, crops of an image, schedule, factor of a step
     "live": (2e-5, 4 * 64, 35, "step", 0.1),
     "csiq": (2e-4, 4 * 64, 35, "step", 0.1),
     "tid2013": (2e-4, 4 * 128, 25, "step", 0.1),
@@ -97,7 +97,7 @@ def test_a_recipe_is_what_the_paper_says(name):
         loss="l1", rank=0.0, correlation=0.0, balance=0.01, z=0.001, sense=1.0, normalise=True,
         flip=True,
     )  # fmt: skip
-    assert found.pictures.crops == "five"
+    assert found.images.crops == "five"
 
 
 @pytest.mark.parametrize("name", LITERATURE)
@@ -109,7 +109,7 @@ def test_the_literature_protocol_is_what_the_published_code_does(name):
 
     assert (joint.name, joint.epochs, joint.warmup, joint.twins) == ("joint", 30, 2, 0)
     assert (joint.lr, joint.backbone_lr, joint.unfreeze) == (lr, None, ("all",))
-    assert (joint.crops, found.pictures.crops) == (crops, f"random:{crops}:0")
+    assert (joint.crops, found.images.crops) == (crops, f"random:{crops}:0")
     assert joint.schedule == schedule
     if factor is not None:
         assert (joint.step_every, joint.step_factor) == (10, factor)
@@ -122,10 +122,10 @@ def test_the_literature_protocol_is_what_the_published_code_does(name):
 
 @pytest.mark.parametrize("name", PAPER)
 @pytest.mark.parametrize("protocol", ["honest", "literature"])
-def test_pictures_of_koniq_and_spaq_alone_are_reduced(name, protocol):
+def test_images_of_koniq_and_spaq_alone_are_reduced(name, protocol):
     expected = 384 if name in ("koniq", "spaq") else None
 
-    assert settings(name, protocol).pictures.short_side == expected
+    assert settings(name, protocol).images.short_side == expected
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -163,11 +163,11 @@ def test_finetuning_leaves_the_early_layers_of_a_small_network(preset):
 
 
 @pytest.mark.parametrize("name", ["frozen", "finetune_lite"])
-def test_recipes_for_pictures_of_ones_own_fit_the_crops_of_every_preset(name):
+def test_recipes_for_images_of_ones_own_fit_the_crops_of_every_preset(name):
     for preset in PRESETS:
         found = settings(name, preset=preset)
 
-        assert found.pictures.short_side >= found.model.crop_size
+        assert found.images.short_side >= found.model.crop_size
 
 
 def test_the_frozen_recipe_runs_on_cached_features_alone():

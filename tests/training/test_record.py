@@ -11,7 +11,7 @@ import torch
 from lifeiqa.errors import TrainingError
 from lifeiqa.training.record import RunFolder, is_main
 
-DATA = {"train": {"name": "train", "pictures": 3, "sha256": "0"}}
+DATA = {"train": {"name": "train", "images": 3, "sha256": "0"}}
 SETTINGS = "[training]\nseed = 0\nbatch_size = 4\n"
 
 
@@ -88,7 +88,7 @@ def test_other_data_are_refused_when_a_run_is_resumed(folder):
     folder.begin(SETTINGS, DATA)
     folder.save({"done": {}})
     other = {"train": DATA["train"] | {"sha256": "1"}}
-    with pytest.raises(TrainingError, match=r"data\.json: the run was begun on other pictures"):
+    with pytest.raises(TrainingError, match=r"data\.json: the run was begun on other images"):
         folder.resume(SETTINGS, other)
     assert folder.resume(SETTINGS, DATA) == {"done": {}}
 

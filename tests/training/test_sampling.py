@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from skimage import data as photographs
 
-from helpers.raster import picture
+from helpers.raster import pattern
 from lifeiqa.config import Preprocessing
 from lifeiqa.data.distortions import STRENGTHS
 from lifeiqa.data.table import Table
@@ -34,9 +34,9 @@ SIZE = 128
 PREPROCESSING = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3, short_side=144, crops="five")
 
 
-def epoch(pictures, seed=0, *, batch_size=4, **changes):
+def epoch(images, seed=0, *, batch_size=4, **changes):
     phase = Phase(**{"name": "joint", "epochs": 1, "lr": 1.0, **changes})
-    return epoch_of(pictures, Recipe(phases=(phase,), batch_size=batch_size), phase, seed)
+    return epoch_of(images, Recipe(phases=(phase,), batch_size=batch_size), phase, seed)
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +54,16 @@ def feed(tmp_path_factory):
 
 
 def listed(batches):
-    return [(draw.picture, draw.number) for batch in batches for draw in batch]
+    return [(draw.image, draw.number) for batch in batches for draw in batch]
 
 
 @pytest.mark.parametrize(
-    ("pictures", "crops", "batch_size"), [(5, 3, 4), (6, 2, 4), (7, 1, 3), (1, 9, 2), (4, 1, 1)]
+    ("images", "crops", "batch_size"), [(5, 3, 4), (6, 2, 4), (7, 1, 3), (1, 9, 2), (4, 1, 1)]
 )
-def test_every_crop_is_drawn_once_but_for_a_remainder(pictures, crops, batch_size):
-    batches = epoch(pictures, batch_size=batch_size, crops=crops)
+def test_every_crop_is_drawn_once_but_for_a_remainder(images, crops, batch_size):
+    batches = epoch(images, batch_size=batch_size, crops=crops)
 
-    drawn, everything = listed(batches), {(p, n) for p in range(pictures) for n in range(crops)}
+    drawn, everything = listed(batches), {(p, n) for p in range(images) for n in range(crops)}
     assert {len(batch) for batch in batches} == {batch_size}
     assert len(set(drawn)) == len(drawn)
     assert set(drawn) <= everything
@@ -73,7 +73,7 @@ def test_every_crop_is_drawn_once_but_for_a_remainder(pictures, crops, batch_siz
 def test_what_is_less_than_a_batch_is_one():
     (batch,) = epoch(3, batch_size=32, crops=2)
 
-    assert sorted((draw.picture, draw.number) for draw in batch) == [
+    assert sorted((draw.image, draw.number) for draw in batch) == [
         (p, n) for p in range(3) for n in range(2)
     ]
 
@@ -115,7 +115,7 @@ def test_a_seed_of_several_numbers_depends_on_each_and_on_their_order():
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_every_other_crop_is_mirrored(count, seed):
-    pixels = picture(150, 170)
+    pixels = pattern(150, 170)
 
     plain = random_crops(pixels, PREPROCESSING, SIZE, count, seed, flip=False)
     mixed = random_crops(pixels, PREPROCESSING, SIZE, count, seed, flip=True)
@@ -127,15 +127,15 @@ def test_every_other_crop_is_mirrored(count, seed):
         assert not np.array_equal(plain[number], plain[number, :, ::-1])
 
 
-def test_random_crops_are_those_of_the_plan_and_spare_the_picture():
-    pixels = picture(150, 170)
+def test_random_crops_are_those_of_the_plan_and_spare_the_image():
+    pixels = pattern(150, 170)
     plan = dataclasses.replace(PREPROCESSING, crops="random:4:9")
 
     crops = random_crops(pixels, PREPROCESSING, SIZE, 4, 9, flip=False)
     random_crops(pixels, PREPROCESSING, SIZE, 4, 9, flip=True)
 
     np.testing.assert_array_equal(crops, crops_from_pixels(pixels, plan, SIZE))
-    np.testing.assert_array_equal(pixels, picture(150, 170))
+    np.testing.assert_array_equal(pixels, pattern(150, 170))
 
 
 def test_crops_by_plan_are_what_the_model_itself_would_see(feed):
@@ -172,7 +172,7 @@ def test_crops_to_cache_are_the_same_in_every_table(feed, source, tmp_path):
     assert not torch.equal(found[2], whole[0])  # of another name
 
 
-def test_the_number_of_a_picture_is_that_of_its_name_in_any_folder():
+def test_the_number_of_an_image_is_that_of_its_name_in_any_folder():
     names = ("a.png", "x/a.png", "/y/a.png", "b.png", "\udcff.png", "\udcfe.png")
     numbers = [number_of(Path(name)) for name in names]
 
@@ -185,11 +185,11 @@ def crops_by_hand(feed, batch, seed, flip):
     """What has a score, one crop at a time."""
     return [
         random_crops(
-            decode(feed.table.paths[draw.picture]),
+            decode(feed.table.paths[draw.image]),
             PREPROCESSING,
             SIZE,
             1,
-            seed_of(seed, draw.picture, draw.number),
+            seed_of(seed, draw.image, draw.number),
             flip=flip,
         )[0]
         for draw in batch
@@ -208,7 +208,7 @@ def test_an_epoch_has_the_crops_of_its_draws_in_their_order(feed, flip):
         np.testing.assert_array_equal(crops.numpy(), crops_by_hand(feed, batch, 5, flip))
 
 
-def test_crops_of_one_picture_differ_and_so_do_epochs(feed):
+def test_crops_of_one_image_differ_and_so_do_epochs(feed):
     batches = [[Draw(0, 0, False), Draw(0, 1, False)]]
 
     (first,), (again,), (other) = (

@@ -12,7 +12,7 @@ from lifeiqa.errors import ArtifactError, ConfigError
 from lifeiqa.model.checkpoint import save_checkpoint
 from lifeiqa.training.recipe import Phase, Recipe
 from lifeiqa.training.settings import (
-    Pictures,
+    Images,
     Settings,
     layer_from_changes,
     layer_from_checkpoint,
@@ -39,13 +39,13 @@ def refusal(call, *arguments):
 def test_the_least_takes_every_default():
     assert settings_from_layers([BASE]) == Settings(
         model=ModelConfig(),
-        pictures=Pictures(),
+        images=Images(),
         training=Recipe(phases=(Phase(name="joint", epochs=3, lr=1e-3),)),
     )
 
 
 def test_a_name_belongs_to_one_table_alone():
-    names = [f.name for kind in (ModelConfig, Pictures, Recipe) for f in dataclasses.fields(kind)]
+    names = [f.name for kind in (ModelConfig, Images, Recipe) for f in dataclasses.fields(kind)]
 
     assert len(set(names)) == len(names)
 
@@ -53,13 +53,13 @@ def test_a_name_belongs_to_one_table_alone():
 def test_a_later_layer_changes_single_names():
     first = {
         "model": {"dim": 96, "heads": 4},
-        "pictures": {"short_side": 384},
+        "images": {"short_side": 384},
         "training": {"batch_size": 8, "flip": False},
         "phases": {"a": {"epochs": 1, "lr": 0.1, "unfreeze": ["bn1"]}, "b": {"epochs": 2, "lr": 1}},
     }
     second = {
         "model": {"dim": 64},
-        "pictures": {"crops": "center"},
+        "images": {"crops": "center"},
         "training": {"batch_size": 16},
         "phases": {"c": {"epochs": 3, "lr": 3}, "a": {"lr": 0.2}},
     }
@@ -67,7 +67,7 @@ def test_a_later_layer_changes_single_names():
     found = settings_from_layers([first, second])
 
     assert (found.model.dim, found.model.heads) == (64, 4)
-    assert found.pictures == Pictures(short_side=384, crops="center")
+    assert found.images == Images(short_side=384, crops="center")
     assert (found.training.batch_size, found.training.flip) == (16, False)
     assert [phase.name for phase in found.training.phases] == ["a", "b", "c"]
     assert found.training.phases[0] == Phase(name="a", epochs=1, lr=0.2, unfreeze=("bn1",))
@@ -83,9 +83,9 @@ def test_layers_are_left_as_they_were():
 
 
 def test_none_takes_back_what_an_earlier_layer_set():
-    layers = [BASE, {"pictures": {"short_side": 384}}, {"pictures": {"short_side": "none"}}]
+    layers = [BASE, {"images": {"short_side": 384}}, {"images": {"short_side": "none"}}]
 
-    assert settings_from_layers(layers).pictures.short_side is None
+    assert settings_from_layers(layers).images.short_side is None
 
 
 def test_a_phase_may_be_completed_by_a_later_layer():
@@ -100,12 +100,12 @@ def test_a_phase_may_be_completed_by_a_later_layer():
     [
         (
             {"modle": {}},
-            "settings have no table 'modle'; they have model, pictures, training, phases.NAME",
+            "settings have no table 'modle'; they have model, images, training, phases.NAME",
         ),
         ({"literature": {}}, "no table 'literature'"),
         ({"dim": 3}, "no table 'dim'"),
         ({"model": {"depht": 3}}, "[model] has no 'depht'; it has variant, backbone, crop_size"),
-        ({"pictures": {"mean": [0, 0, 0]}}, "[pictures] has no 'mean'; it has short_side, crops"),
+        ({"images": {"mean": [0, 0, 0]}}, "[images] has no 'mean'; it has short_side, crops"),
         ({"training": {"epochs": 3}}, "[training] has no 'epochs'; it has seed, batch_size"),
         ({"training": {"phases": []}}, "[training] has no 'phases'"),
         ({"phases": {"joint": {"speed": 1}}}, "[phases.joint] has no 'speed'; it has epochs, lr"),
@@ -124,7 +124,7 @@ def test_a_phase_may_be_completed_by_a_later_layer():
         ({"model": {"memory_stage": "last"}}, "[model] memory_stage is 'last': a whole number"),
         ({"model": {"dropout": "0.1"}}, "[model] dropout is '0.1': a number is expected"),
         ({"model": {"backbone": 0}}, "[model] backbone is 0: a text is expected"),
-        ({"pictures": {"crops": 5}}, "[pictures] crops is 5: a text is expected"),
+        ({"images": {"crops": 5}}, "[images] crops is 5: a text is expected"),
         ({"training": {"flip": 1}}, "[training] flip is 1: true or false is expected"),
         ({"training": {"flip": "true"}}, "[training] flip is 'true': true or false is expected"),
         ({"training": {"ema": False}}, "[training] ema is False: a number is expected"),
@@ -143,7 +143,7 @@ def test_what_is_unknown_or_of_another_kind_is_refused_by_its_name(layer, messag
     ("layer", "message"),
     [
         ({"model": {"top_k": 9}}, "top_k 9 exceeds experts 4"),
-        ({"pictures": {"crops": "seven"}}, "crop plan 'seven'"),
+        ({"images": {"crops": "seven"}}, "crop plan 'seven'"),
         ({"training": {"batch_size": 0}}, "batch_size is 0"),
         ({"training": {"ema": math.nan}}, "ema is nan"),
         ({"phases": {"joint": {"schedule": "linear"}}}, "phase joint: schedule is 'linear'"),
@@ -159,7 +159,7 @@ def test_settings_without_a_phase_train_nothing():
 
 EVERY_KIND = {
     "model": {"memory_stage": "none", "grid": 3, "expert_hidden": "none", "dropout": 0.25},
-    "pictures": {"short_side": "none", "crops": "random:3:7"},
+    "images": {"short_side": "none", "crops": "random:3:7"},
     "training": {"seed": 7, "flip": False, "ema": 0.0, "weight_decay": 1e-7, "loss": "smooth_l1"},
     "phases": {
         "first-1": {"epochs": 1, "lr": 3e-4},
@@ -182,7 +182,7 @@ def test_the_record_of_every_kind_of_value_reads_back(tmp_path):
     assert again == settings
     assert again.to_toml() == settings.to_toml()
     assert (again.model.memory_stage, again.model.grid) == (None, 3)
-    assert again.pictures.short_side is None
+    assert again.images.short_side is None
     assert [p.name for p in again.training.phases] == ["first-1", "b_2", "a"]
     assert [p.backbone_lr for p in again.training.phases] == [None, 2e-5, None]
 
@@ -200,7 +200,7 @@ def test_the_record_of_what_the_package_carries_reads_back(recipe, preset, tmp_p
 def test_the_record_holds_every_name_so_that_a_later_default_changes_nothing():
     tables = tomllib.loads(settings_from_layers([BASE]).to_toml())
 
-    for table, kind in (("model", ModelConfig), ("pictures", Pictures), ("training", Recipe)):
+    for table, kind in (("model", ModelConfig), ("images", Images), ("training", Recipe)):
         names = {field.name for field in dataclasses.fields(kind)} - {"phases"}
         assert set(tables[table]) == names
     assert set(tables["phases"]["joint"]) == {f.name for f in dataclasses.fields(Phase)} - {"name"}
@@ -240,13 +240,13 @@ def test_a_checkpoint_brings_its_network_and_how_it_is_fed(tmp_path, short_side)
     )
     manifest = dataclasses.replace(tiny_manifest(model), preprocessing=fed)
     save_checkpoint(tmp_path / "tiny.safetensors", model.network, manifest)
-    other = {"model": {"depth": 1, "grid": 3}, "pictures": {"short_side": 384, "crops": "five"}}
+    other = {"model": {"depth": 1, "grid": 3}, "images": {"short_side": 384, "crops": "five"}}
 
     layer = layer_from_checkpoint(tmp_path / "tiny.safetensors")
 
     found = settings_from_layers([BASE, other, layer])
     assert found.model == model.network.config
-    assert found.pictures == Pictures(short_side=short_side, crops="grid:2")
+    assert found.images == Images(short_side=short_side, crops="grid:2")
     assert found.training == settings_from_layers([BASE]).training
 
 

@@ -37,7 +37,7 @@ def test_scores_may_reach_both_ends_of_their_range():
     assert task().train.scores == (0, 10)
 
 
-def test_there_may_be_no_test_pictures():
+def test_there_may_be_no_test_images():
     assert task(test=None).test is None
 
 
@@ -45,15 +45,15 @@ def test_there_may_be_no_test_pictures():
 def test_constant_scores_are_refused_in_every_part(part):
     message = refusal(task, **{part: table(3, 3, 3, name="equal")})
 
-    assert message.startswith("equal: the score of all 3 pictures is 3")
+    assert message.startswith("equal: the score of all 3 images is 3")
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
 @pytest.mark.parametrize("count", [0, 1])
-def test_fewer_than_two_pictures_are_refused_in_every_part(part, count):
+def test_fewer_than_two_images_are_refused_in_every_part(part, count):
     message = refusal(task, **{part: table(*range(count), name="few")})
 
-    assert message.startswith(f"few: {count} pictures")
+    assert message.startswith(f"few: {count} images")
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
@@ -70,12 +70,12 @@ def test_scores_outside_the_range_are_refused_in_every_part(part, scores, run):
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
-def test_a_picture_that_is_learned_neither_chooses_nor_tests(part):
+def test_an_image_that_is_learned_neither_chooses_nor_tests(part):
     learned = table(0, 5, 10, name="learned")
 
     message = refusal(task, train=learned, **{part: learned.take([1, 2])})
 
-    assert message.startswith(f"learned: 2 pictures are learned too, first {learned.paths[1]}")
+    assert message.startswith(f"learned: 2 images are learned too, first {learned.paths[1]}")
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def whole():
 
 
 @pytest.mark.parametrize("val", [0.2, 0.0])
-def test_in_the_literatures_protocol_the_test_pictures_choose(whole, val):
+def test_in_the_literatures_protocol_the_test_images_choose(whole, val):
     split = make_split(whole, method="random", seed=0, val=val)
 
     found = task_of_split("tiny", whole, split, LABELS, "literature")
@@ -110,12 +110,12 @@ def test_in_the_honest_protocol_the_parts_are_apart(whole):
         assert [score_of[path] for path in part.paths] == list(part.scores)
 
 
-def test_the_honest_protocol_needs_validation_pictures(whole):
+def test_the_honest_protocol_needs_validation_images(whole):
     split = make_split(whole, method="random", seed=0, val=0.0)
 
     message = refusal(task_of_split, "tiny", whole, split, LABELS, "honest")
 
-    assert message.startswith("whole: the split has no validation pictures")
+    assert message.startswith("whole: the split has no validation images")
     assert "--protocol literature" in message
 
 

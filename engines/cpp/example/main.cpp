@@ -1,8 +1,8 @@
-// Scores picture files and prints a table:
+// Scores image files and prints a table:
 //
-//     lifeiqa-csv MODEL.onnx PICTURE... > scores.csv
+//     lifeiqa-csv MODEL.onnx IMAGE... > scores.csv
 //
-// A picture that cannot be scored has its reason in the last column, and the status is then 1.
+// An image that cannot be scored has its reason in the last column, and the status is then 1.
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -13,7 +13,7 @@
 namespace {
 
 constexpr auto usage =
-    "usage: lifeiqa-csv [--crops PLAN] [--provider cpu|cuda] [--threads N] MODEL PICTURE...\n";
+    "usage: lifeiqa-csv [--crops PLAN] [--provider cpu|cuda] [--threads N] MODEL IMAGE...\n";
 
 // As RFC 4180 has it: in quotes where it must be, and a quote twice.
 std::string field(const std::string& text) {
@@ -36,7 +36,7 @@ std::string number(double value) {
 
 struct Arguments {
   lifeiqa::Options options;
-  std::vector<std::string> files;  // the model, then pictures
+  std::vector<std::string> files;  // the model, then images
   bool understood = true;
 };
 

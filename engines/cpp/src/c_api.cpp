@@ -126,11 +126,11 @@ int lifeiqa_decode(const void* data, size_t length, const char* name, int64_t ma
                    uint8_t** rgb, int32_t* width, int32_t* height) {
   return number_of([&] {
     const std::int64_t limit = max_pixels != 0 ? max_pixels : lifeiqa::max_pixels_default;
-    const lifeiqa::Picture picture =
+    const lifeiqa::Image image =
         lifeiqa::decode(required(data, "data"), length, text_of(name), limit);
-    *required(width, "width") = picture.width;
-    *required(height, "height") = picture.height;
-    *required(rgb, "rgb") = handed_over(picture.rgb);
+    *required(width, "width") = image.width;
+    *required(height, "height") = image.height;
+    *required(rgb, "rgb") = handed_over(image.rgb);
   });
 }
 

@@ -89,8 +89,8 @@ int CropPlan::count() const noexcept {
   return kind_ == Kind::grid ? number * number : number;
 }
 
-std::vector<Window> CropPlan::windows(Size picture, int size) const {
-  const int rows = picture.height - size, columns = picture.width - size;
+std::vector<Window> CropPlan::windows(Size image, int size) const {
+  const int rows = image.height - size, columns = image.width - size;
   const int number = static_cast<int>(number_);
   const Window middle{rows / 2, columns / 2};
   std::vector<Window> found;
@@ -115,24 +115,24 @@ std::vector<Window> CropPlan::windows(Size picture, int size) const {
   return found;
 }
 
-Size working_size(Size picture, const std::optional<int>& short_side, int size) {
+Size working_size(Size image, const std::optional<int>& short_side, int size) {
   if (short_side && *short_side < size) {
     fail(Code::config, "short_side ", *short_side, " is below the crop of ", size, " pixels");
   }
-  const std::int64_t shorter = std::min(picture.height, picture.width);
+  const std::int64_t shorter = std::min(image.height, image.width);
   std::int64_t target = shorter;
   if (shorter < size) {
     target = size;
   } else if (short_side && shorter > *short_side) {
     target = *short_side;
   }
-  if (target == shorter) return picture;
+  if (target == shorter) return image;
   const auto scaled = [&](std::int64_t side) {
     return std::max<std::int64_t>(size, (2 * side * target + shorter) / (2 * shorter));
   };
-  const std::int64_t height = scaled(picture.height), width = scaled(picture.width);
+  const std::int64_t height = scaled(image.height), width = scaled(image.width);
   if (height > max_pixels_default / width) {
-    fail(Code::image, "a picture of ", picture.width, "x", picture.height,
+    fail(Code::image, "an image of ", image.width, "x", image.height,
          " is too thin: with its short side at ", target, " it would be ", width, "x", height,
          ". Cut it before scoring");
   }

@@ -1,4 +1,4 @@
-// Where crops are taken from a picture at its working scale; the twin of lifeiqa/preprocess/crops.py.
+// Where crops are taken from an image at its working scale; the twin of lifeiqa/preprocess/crops.py.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ class CropPlan {
 
   int count() const noexcept;
 
-  // The windows of side `size` in a picture at least that large.
-  std::vector<Window> windows(Size picture, int size) const;
+  // The windows of side `size` in an image at least that large.
+  std::vector<Window> windows(Size image, int size) const;
 
  private:
   enum class Kind { center, five, grid, random };
@@ -38,7 +38,7 @@ class CropPlan {
 };
 
 // The size at which crops of side `size` are taken. Throws Error(config) where the working scale is
-// below the crop, Error(image) where a thin picture would be enlarged beyond every limit.
-Size working_size(Size picture, const std::optional<int>& short_side, int size);
+// below the crop, Error(image) where a thin image would be enlarged beyond every limit.
+Size working_size(Size image, const std::optional<int>& short_side, int size);
 
 }  // namespace lifeiqa

@@ -11,7 +11,7 @@ namespace {
 
 constexpr auto formats = "JPEG, PNG";
 
-Picture named(const std::string& name, Bytes file, std::int64_t max_pixels) {
+Image named(const std::string& name, Bytes file, std::int64_t max_pixels) {
   try {
     Decoded decoded;
     if (file.starts_with("\xff\xd8\xff", 3)) {
@@ -19,9 +19,9 @@ Picture named(const std::string& name, Bytes file, std::int64_t max_pixels) {
     } else if (file.starts_with("\x89PNG\r\n\x1a\n", 8)) {
       decoded = decoded_png(file, max_pixels);
     } else {
-      fail(Code::image, "not a picture in a format that is read (", formats, ")");
+      fail(Code::image, "not an image in a format that is read (", formats, ")");
     }
-    return upright(std::move(decoded.picture), decoded.orientation);
+    return upright(std::move(decoded.image), decoded.orientation);
   } catch (const Error& error) {
     fail(error.code(), name, ": ", error.what());
   }
@@ -37,13 +37,13 @@ Bytes Bytes::from(std::size_t start) const noexcept {
   return start < length ? Bytes{data + start, length - start} : Bytes{};
 }
 
-Picture decode(const void* data, std::size_t length, const std::string& name,
+Image decode(const void* data, std::size_t length, const std::string& name,
                std::int64_t max_pixels) {
   const std::string words = name.empty() ? "<" + std::to_string(length) + " bytes>" : name;
   return named(words, {static_cast<const std::uint8_t*>(data), length}, max_pixels);
 }
 
-Picture decode_file(const std::string& path, std::int64_t max_pixels) {
+Image decode_file(const std::string& path, std::int64_t max_pixels) {
   const std::vector<std::uint8_t> file = contents_of(path, Code::image);
   return named(path, {file.data(), file.size()}, max_pixels);
 }

@@ -14,9 +14,9 @@ struct Bytes {
   Bytes from(std::size_t start) const noexcept;  // empty where there is no more
 };
 
-// What the decoder of one format gives: the picture as it is stored, and how it is to be turned.
+// What the decoder of one format gives: the image as it is stored, and how it is to be turned.
 struct Decoded {
-  Picture picture;
+  Image image;
   int orientation = 1;  // EXIF's number; 1 is upright
 };
 

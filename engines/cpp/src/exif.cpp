@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "picture.hpp"
+#include "image.hpp"
 
 namespace lifeiqa {
 namespace {
@@ -105,25 +105,25 @@ int orientation_of(Bytes exif, Bytes xmp) {
   return found >= 1 && found <= 8 ? static_cast<int>(found) : 1;
 }
 
-Picture upright(Picture picture, int orientation) {
-  if (orientation == 1) return picture;
+Image upright(Image image, int orientation) {
+  if (orientation == 1) return image;
   const bool sideways = orientation >= 5;
   const bool flip_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool flip_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  Picture turned = sideways ? empty_picture(picture.height, picture.width)
-                            : empty_picture(picture.width, picture.height);
+  Image turned = sideways ? empty_image(image.height, image.width)
+                            : empty_image(image.width, image.height);
   std::uint8_t* out = turned.rgb.data();
   for (int y = 0; y < turned.height; ++y) {
     for (int x = 0; x < turned.width; ++x) {
       // Where the sample comes from, first in axes that are not yet flipped.
       int from_x = sideways ? y : x, from_y = sideways ? x : y;
-      if (flip_x) from_x = picture.width - 1 - from_x;
-      if (flip_y) from_y = picture.height - 1 - from_y;
+      if (flip_x) from_x = image.width - 1 - from_x;
+      if (flip_y) from_y = image.height - 1 - from_y;
       const std::size_t at =
-          (static_cast<std::size_t>(from_y) * static_cast<std::size_t>(picture.width) +
+          (static_cast<std::size_t>(from_y) * static_cast<std::size_t>(image.width) +
            static_cast<std::size_t>(from_x)) *
           3;
-      out = std::copy_n(picture.rgb.data() + at, 3, out);
+      out = std::copy_n(image.rgb.data() + at, 3, out);
     }
   }
   return turned;

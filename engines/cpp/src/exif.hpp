@@ -10,7 +10,7 @@ namespace lifeiqa {
 // exif: a TIFF header and its directories, empty where there is none; xmp: the text of a packet.
 int orientation_of(Bytes exif, Bytes xmp);
 
-// A picture turned upright.
-Picture upright(Picture picture, int orientation);
+// An image turned upright.
+Image upright(Image image, int orientation);
 
 }  // namespace lifeiqa

@@ -1,5 +1,5 @@
 // JPEG through libjpeg-turbo, with the accurate transform and the smooth enlargement of colour,
-// which are its defaults and Pillow's: the quality of the picture is what is measured.
+// which are its defaults and Pillow's: the quality of the image is what is measured.
 #include <algorithm>
 #include <csetjmp>
 #include <cstring>
@@ -11,14 +11,14 @@
 #include "decode.hpp"
 #include "error.hpp"
 #include "exif.hpp"
-#include "picture.hpp"
+#include "image.hpp"
 
 namespace lifeiqa {
 namespace {
 
 constexpr char exif_header[] = "Exif\0";                       // two zero bytes end it
 constexpr char xmp_header[] = "http://ns.adobe.com/xap/1.0/";  // one does
-// Encoders write up to about twenty; each may take as long as the whole picture.
+// Encoders write up to about twenty; each may take as long as the whole image.
 constexpr int max_scans = 100;
 
 // libjpeg reports an error by a jump out of its own frames. What it jumps over must need no
@@ -54,11 +54,11 @@ class JpegFile {
     }
     run(&JpegFile::start);
     Decoded decoded;
-    decoded.picture = empty_picture(static_cast<int>(state_.output_width),
+    decoded.image = empty_image(static_cast<int>(state_.output_width),
                                     static_cast<int>(state_.output_height));
     row_.resize(static_cast<std::size_t>(state_.output_width) *
                 static_cast<std::size_t>(state_.output_components));
-    out_ = decoded.picture.rgb.data();
+    out_ = decoded.image.rgb.data();
     decoded.orientation = orientation();  // now: libjpeg drops the markers with the last row
     run(&JpegFile::read_rows);
     return decoded;

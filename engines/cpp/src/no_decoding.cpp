@@ -12,8 +12,8 @@ namespace {
 
 }  // namespace
 
-Picture decode(const void*, std::size_t, const std::string&, std::int64_t) { refuse(); }
-Picture decode_file(const std::string&, std::int64_t) { refuse(); }
+Image decode(const void*, std::size_t, const std::string&, std::int64_t) { refuse(); }
+Image decode_file(const std::string&, std::int64_t) { refuse(); }
 bool has_decoding() noexcept { return false; }
 
 }  // namespace lifeiqa

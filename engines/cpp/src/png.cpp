@@ -12,7 +12,7 @@
 #include "decode.hpp"
 #include "error.hpp"
 #include "exif.hpp"
-#include "picture.hpp"
+#include "image.hpp"
 
 namespace lifeiqa {
 namespace {
@@ -50,14 +50,14 @@ class PngFile {
     run(&PngFile::read_header);
     require_size(width_, height_, max_pixels);
     Decoded decoded;
-    decoded.picture = empty_picture(static_cast<int>(width_), static_cast<int>(height_));
+    decoded.image = empty_image(static_cast<int>(width_), static_cast<int>(height_));
     const bool is_rgb = colour_ == PNG_COLOR_TYPE_RGB && bits_ == 8 && !has_key_;
     if (!is_rgb) rows_.resize(row_bytes_ * height_);
-    std::uint8_t* const first = is_rgb ? decoded.picture.rgb.data() : rows_.data();
+    std::uint8_t* const first = is_rgb ? decoded.image.rgb.data() : rows_.data();
     row_starts_.resize(height_);
     for (std::size_t y = 0; y < height_; ++y) row_starts_[y] = first + y * row_bytes_;
     run(&PngFile::read_rows);
-    if (!is_rgb) convert(decoded.picture.rgb.data());
+    if (!is_rgb) convert(decoded.image.rgb.data());
     // What stands behind the pixels may hold EXIF data; if it is damaged, the pixels are still
     // whole.
     attempt(&PngFile::read_end);

@@ -74,9 +74,9 @@ std::uint8_t rounded(std::int32_t sum) {
 
 constexpr std::int32_t half = 1 << (fraction_bits - 1);
 
-Picture horizontally(View from, int width, const Kernel& kernel) {
+Image horizontally(View from, int width, const Kernel& kernel) {
   const std::vector<Taps> taps = taps_of(from.width, width, kernel);
-  Picture to = empty_picture(width, from.height);
+  Image to = empty_image(width, from.height);
   std::uint8_t* out = to.rgb.data();
   for (int y = 0; y < from.height; ++y) {
     for (const Taps& each : taps) {
@@ -96,9 +96,9 @@ Picture horizontally(View from, int width, const Kernel& kernel) {
   return to;
 }
 
-Picture vertically(View from, int height, const Kernel& kernel) {
+Image vertically(View from, int height, const Kernel& kernel) {
   const std::vector<Taps> taps = taps_of(from.height, height, kernel);
-  Picture to = empty_picture(from.width, height);
+  Image to = empty_image(from.width, height);
   const std::size_t samples = static_cast<std::size_t>(from.width) * 3;
   std::vector<std::int32_t> sums(samples);
   std::uint8_t* out = to.rgb.data();
@@ -118,11 +118,11 @@ Picture vertically(View from, int height, const Kernel& kernel) {
 
 void require_kernel(const std::string& resample) { kernel_named(resample); }
 
-Picture resized(View picture, Size size, const std::string& resample) {
+Image resized(View image, Size size, const std::string& resample) {
   const Kernel kernel = kernel_named(resample);
-  if (size.width == picture.width) return vertically(picture, size.height, kernel);
-  Picture narrow = horizontally(picture, size.width, kernel);
-  if (size.height == picture.height) return narrow;
+  if (size.width == image.width) return vertically(image, size.height, kernel);
+  Image narrow = horizontally(image, size.width, kernel);
+  if (size.height == image.height) return narrow;
   return vertically(view_of(narrow), size.height, kernel);
 }
 

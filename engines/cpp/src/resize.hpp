@@ -4,14 +4,14 @@
 #include <string>
 
 #include "crop_plan.hpp"
-#include "picture.hpp"
+#include "image.hpp"
 
 namespace lifeiqa {
 
 // Throws Error(config) where the kernel is neither bilinear nor bicubic.
 void require_kernel(const std::string& resample);
 
-// A picture at a size that differs from its own in one side at least: the horizontal pass first.
-Picture resized(View picture, Size size, const std::string& resample);
+// An image at a size that differs from its own in one side at least: the horizontal pass first.
+Image resized(View image, Size size, const std::string& resample);
 
 }  // namespace lifeiqa

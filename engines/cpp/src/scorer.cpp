@@ -59,23 +59,23 @@ void require_number(double score) {
        ", which is no score. Half precision may have overflowed: try the FP32 model");
 }
 
-void require_picture(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
+void require_image(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
                      std::int64_t max_pixels) {
   if (rgb == nullptr || width < 1 || height < 1 || stride < std::ptrdiff_t{width} * 3) {
-    fail(Code::image, "a picture of ", width, "x", height, " with rows ", stride,
+    fail(Code::image, "an image of ", width, "x", height, " with rows ", stride,
          " bytes apart: RGB of 8 bits is expected, and rows at least 3 bytes a pixel apart");
   }
   require_size(width, height, max_pixels);
 }
 
-Crops crops_of(View picture, const Preprocessing& feed) {
+Crops crops_of(View image, const Preprocessing& feed) {
   const CropPlan plan = CropPlan::parse(feed.plan);
   require_kernel(feed.resample);
-  const Size size = working_size({picture.height, picture.width}, feed.short_side, feed.size);
-  Picture scaled;
-  if (size.width != picture.width || size.height != picture.height) {
-    scaled = resized(picture, size, feed.resample);
-    picture = view_of(scaled);
+  const Size size = working_size({image.height, image.width}, feed.short_side, feed.size);
+  Image scaled;
+  if (size.width != image.width || size.height != image.height) {
+    scaled = resized(image, size, feed.resample);
+    image = view_of(scaled);
   }
   Crops crops;
   crops.count = plan.count();
@@ -86,7 +86,7 @@ Crops crops_of(View picture, const Preprocessing& feed) {
   std::uint8_t* out = crops.rgb.data();
   for (const Window& window : plan.windows(size, feed.size)) {
     for (int y = 0; y < feed.size; ++y) {
-      out = std::copy_n(picture.row(window.top + y) + std::ptrdiff_t{window.left} * 3, row, out);
+      out = std::copy_n(image.row(window.top + y) + std::ptrdiff_t{window.left} * 3, row, out);
     }
   }
   return crops;
@@ -119,17 +119,17 @@ struct Scorer::Inside {
   Opened opened;
   std::int64_t max_pixels;
 
-  Score score(View picture) const {
-    const Crops crops = crops_of(picture, opened.manifest.model.preprocessing);
+  Score score(View image) const {
+    const Crops crops = crops_of(image, opened.manifest.model.preprocessing);
     Score score = summary_of(score_crops(crops.rgb.data(), static_cast<std::size_t>(crops.count)));
     require_number(score.value);
     return score;
   }
 
-  // The name stands before what is wrong with the picture, as it does where it cannot be decoded.
-  Score score(const Picture& picture, const std::string& name) const {
+  // The name stands before what is wrong with the image, as it does where it cannot be decoded.
+  Score score(const Image& image, const std::string& name) const {
     try {
-      return score(view_of(picture));
+      return score(view_of(image));
     } catch (const Error& error) {
       if (error.code() != Code::image) throw;
       fail(Code::image, name, ": ", error.what());
@@ -157,7 +157,7 @@ Scorer Scorer::open(const std::string& path, const Options& options) {
 }
 
 Score Scorer::score(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride) const {
-  require_picture(rgb, width, height, stride, inside_->max_pixels);
+  require_image(rgb, width, height, stride, inside_->max_pixels);
   return inside_->score(View{rgb, width, height, stride});
 }
 
@@ -201,7 +201,7 @@ Result<std::vector<float>> Scorer::try_score_crops(const std::uint8_t* crops,
 
 Crops cut(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
           const Preprocessing& preprocessing) {
-  require_picture(rgb, width, height, stride, max_pixels_default);
+  require_image(rgb, width, height, stride, max_pixels_default);
   if (preprocessing.size < 1) {
     fail(Code::config, "size is ", preprocessing.size, ": a side of at least 1 pixel is expected");
   }

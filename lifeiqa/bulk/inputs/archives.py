@@ -1,12 +1,12 @@
-"""Pictures in tar archives, WebDataset shards among them, in the order in which they lie there.
+"""Images in tar archives, WebDataset shards among them, in the order in which they lie there.
 
-Nothing is unpacked: of an archive that is not compressed a picture is an offset and a size, of a
+Nothing is unpacked: of an archive that is not compressed an image is an offset and a size, of a
 compressed one its bytes. The headers are walked here and not by `tarfile`, which remembers every
 member, reads extended headers of any size, and takes a damaged header for the archive's end.
 
-- A member counts by its suffix. A link, sparse file or device with a picture's suffix is a row
+- A member counts by its suffix. A link, sparse file or device with an image's suffix is a row
   with its error.
-- An archive that is damaged or cut off gives its pictures up to there, then a row with its error.
+- An archive that is damaged or cut off gives its images up to there, then a row with its error.
 - It ends with a block of zeros, as the format has it. Without one it may be half an archive.
 """
 
@@ -33,9 +33,9 @@ from lifeiqa.text import printable
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """File name endings of archives."""
 MAX_BYTES = 256 << 20
-"""The largest picture that is taken out of a compressed archive, in bytes."""
+"""The largest image that is taken out of a compressed archive, in bytes."""
 
-_RATIO = 200  # pictures are compressed already; text shrinks to a tenth
+_RATIO = 200  # images are compressed already; text shrinks to a tenth
 _BLOCK = 512
 _MAX_EXTENSION = 1 << 20  # bytes that only say a long name or a large size
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -59,7 +59,7 @@ class _Header(NamedTuple):
 
 
 def members(archive: str) -> Iterator[Item]:
-    """The pictures of an archive, then, if something is wrong with it, a failure of its name.
+    """The images of an archive, then, if something is wrong with it, a failure of its name.
 
     Args:
         archive: path of the file. What it holds decides whether it is compressed.
@@ -74,7 +74,7 @@ def members(archive: str) -> Iterator[Item]:
             most = _RATIO * size + MAX_BYTES
             for header in _headers(stream):
                 _require_within(header.offset + header.size, most, end)
-                if header.type != tarfile.DIRTYPE and _is_picture(header.name):
+                if header.type != tarfile.DIRTYPE and _is_image(header.name):
                     origin = _origin(archive, header, stream, end)
                     yield Item(printable(f"{archive}/{header.name}"), origin)
             while end is None and stream.read(_MAX_EXTENSION):  # its checksum is at its end
@@ -98,16 +98,16 @@ def _uncompressed(file: io.BufferedReader) -> io.BufferedIOBase:
     return file
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path costs more
 
 
 def _origin(archive: str, header: _Header, stream: io.BufferedIOBase, end: int | None) -> Origin:
-    """Where the picture of a header lies; the stream stands at its data.
+    """Where the image of a header lies; the stream stands at its data.
 
     Args:
         archive: path of the file.
-        header: of a member with the suffix of a picture.
+        header: of a member with the suffix of an image.
         stream: the archive, uncompressed.
         end: size of the archive's file; None for one that is compressed.
     """

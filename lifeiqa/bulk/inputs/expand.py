@@ -1,17 +1,17 @@
 """Inputs as they are named on the command line, one after another as items.
 
-- A file is a picture, whatever its suffix; but for archives, tables and videos, which are known by
+- A file is an image, whatever its suffix; but for archives, tables and videos, which are known by
   theirs. One that is not there becomes a row with its error.
-- A folder gives its pictures and videos by suffix, in the order of their names' bytes; with
+- A folder gives its images and videos by suffix, in the order of their names' bytes; with
   ``recursive`` those of the folders below as well. Linked files are taken, linked folders are not
   gone into. Archives and tables count only where they are named.
 - A pattern that the shell left alone, such as ``"shards/**/*.tar"``, gives what matches, each as
   if it had been named. Folders count too, unless ``**`` ends the pattern.
-- An address counts only with ``allow_http``. Behind it there must be a picture.
+- An address counts only with ``allow_http``. Behind it there must be an image.
 - ``-`` reads names from standard input, each as if it had been given here; patterns excepted.
-- A cell of a table names a picture, a video or an http.
+- A cell of a table names an image, a video or an http.
 
-What is wrong with one picture, folder or archive becomes an item of its own, a `Failure`.
+What is wrong with one image, folder or archive becomes an item of its own, a `Failure`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SourceOptions:
         nul: names on standard input are separated by NUL bytes, as ``find -print0`` does.
         column: the column of a table that holds paths; None takes the first of the usual names.
         images: folder that relative paths in tables start from; None means the table's own.
-        allow_http: fetch pictures from http and https addresses.
+        allow_http: fetch images from http and https addresses.
         sampling: which frames of a video are scored.
     """
 
@@ -59,14 +59,14 @@ class SourceOptions:
 def items(inputs: Sequence[str], options: SourceOptions | None = None) -> Iterator[Item]:
     """Everything that the inputs name, lazily and always in the same order.
 
-    Memory does not grow with the number of pictures.
+    Memory does not grow with the number of images.
 
     Args:
         inputs: as they stand on the command line; bytes that are no UTF-8 as surrogates.
         options: how they are read.
 
     Raises:
-        DatasetError: while it runs: the one input is a folder, pattern or list without any picture,
+        DatasetError: while it runs: the one input is a folder, pattern or list without any image,
             or a table that cannot be read or lacks the column. Of several inputs such a one
             becomes a `Failure`.
         MissingDependencyError: while it runs: a Parquet table without pyarrow.
@@ -134,10 +134,10 @@ def _named(text: str, options: SourceOptions) -> Iterator[Item]:
     if http.is_address(text):
         yield _address(text, options)
     elif os.path.isdir(text):  # noqa: PTH112 - text may be ""
-        message = f"{name}: no picture in this folder ({_SUFFIXES})"
+        message = f"{name}: no image in this folder ({_SUFFIXES})"
         yield from _or_refuse(_in_folder(text, options), message)
     elif text.lower().endswith(archives.ARCHIVE_SUFFIXES):
-        message = f"{name}: no picture in this archive ({_SUFFIXES})"
+        message = f"{name}: no image in this archive ({_SUFFIXES})"
         yield from _or_refuse(archives.members(text), message)
     elif text.lower().endswith(tables.TABLE_SUFFIXES):
         message = f"{name}: the table has a header and no row"
@@ -173,7 +173,7 @@ def _in_table(table: str, options: SourceOptions) -> Iterator[Item]:
 
 
 def _one(text: str, options: SourceOptions, base: str = "") -> Item:
-    """A picture, a video or an http."""
+    """An image, a video or an http."""
     if http.is_address(text):
         return _address(text, options)
     path = os.path.join(base, text)  # noqa: PTH118 - a Path costs several times as much

@@ -1,4 +1,4 @@
-"""A picture from an http or https address.
+"""An image from an http or https address.
 
 No other scheme is ever opened, behind redirections neither. The size, the time of one wait and the
 time of the whole are bounded, whatever the server says or does.
@@ -24,7 +24,7 @@ from lifeiqa.errors import ImageError
 from lifeiqa.text import printable
 
 MAX_BYTES = 256 << 20
-"""The largest picture that is fetched, in bytes."""
+"""The largest image that is fetched, in bytes."""
 _BLOCK = 1 << 16
 _REDIRECTIONS = 10
 

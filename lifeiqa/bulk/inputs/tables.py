@@ -1,4 +1,4 @@
-"""Tables of picture paths, CSV or Parquet, read a piece at a time."""
+"""Tables of image paths, CSV or Parquet, read a piece at a time."""
 
 from __future__ import annotations
 

@@ -96,17 +96,17 @@ def frames(
         require_regular(path)
         known, _ = av.logging.get_last_error()
         with Path(path).open("rb") as file, _opened(av, file) as container:
-            stream = _picture_stream(av, container)
+            stream = _image_stream(av, container)
             _require_size(stream.codec_context, max_pixels)
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
-            pictures = _told(_decoded(av, container, stream, known, max_pixels), decoded)
+            images = _told(_decoded(av, container, stream, known, max_pixels), decoded)
             rate = stream.average_rate or 25
             matrix: _Matrix | None = None
-            for frame, picture in _sampled(pictures, rate, sampling):
-                # Once: to look at the side data of a picture keeps it alive until gc.collect.
-                matrix = _display_matrix(picture) if matrix is None else matrix
-                yield frame, _upright(_rgb(picture), matrix)
+            for frame, image in _sampled(images, rate, sampling):
+                # Once: to look at the side data of an image keeps it alive until gc.collect.
+                matrix = _display_matrix(image) if matrix is None else matrix
+                yield frame, _upright(_rgb(image), matrix)
     except Exception as error:  # libav's errors derive from a dozen classes
         raise ImageError(f"{path}: {_cause(error)}") from error
 
@@ -117,7 +117,7 @@ def _opened(av: Any, file: io.BufferedReader) -> Any:
     return av.open(file, container_options=limits, metadata_errors="replace")
 
 
-def _picture_stream(av: Any, container: Any) -> Any:
+def _image_stream(av: Any, container: Any) -> Any:
     """The first video that is no cover of a piece of music."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
@@ -158,24 +158,24 @@ def _decoded(av: Any, container: Any, stream: Any, known: int, max_pixels: int) 
         raise ImageError("no frame in it")
 
 
-def _told(pictures: Iterator[Any], decoded: Callable[[], None]) -> Iterator[Any]:
-    for picture in pictures:
+def _told(images: Iterator[Any], decoded: Callable[[], None]) -> Iterator[Any]:
+    for image in images:
         decoded()
-        yield picture
+        yield image
 
 
-def _sampled(pictures: Iterator[Any], rate: Any, sampling: Sampling) -> Iterator[tuple[Frame, Any]]:
-    """The pictures that are taken, each with its number and time.
+def _sampled(images: Iterator[Any], rate: Any, sampling: Sampling) -> Iterator[tuple[Frame, Any]]:
+    """The images that are taken, each with its number and time.
 
     Args:
-        pictures: frames of libav in order of display.
+        images: frames of libav in order of display.
         rate: frames a second where the file states no times.
         sampling: which are taken.
     """
     start: Fraction | None = None
     due = 0  # the next k of the times k / N
-    for number, picture in enumerate(pictures):
-        time = Fraction(number) / rate if picture.pts is None else picture.pts * picture.time_base
+    for number, image in enumerate(images):
+        time = Fraction(number) / rate if image.pts is None else image.pts * image.time_base
         start = time if start is None else start
         if sampling.every is not None:
             taken = number % sampling.every == 0
@@ -185,7 +185,7 @@ def _sampled(pictures: Iterator[Any], rate: Any, sampling: Sampling) -> Iterator
             taken = passed >= due
             due = math.floor(passed) + 1 if taken else due
         if taken:
-            yield Frame(number, float(time - start)), picture
+            yield Frame(number, float(time - start)), image
 
 
 def _cause(error: Exception) -> str:
@@ -195,26 +195,24 @@ def _cause(error: Exception) -> str:
     return f"{cause}: {log[2].strip()}" if log else cause
 
 
-def _require_size(picture: Any, max_pixels: int) -> None:
-    if picture.width * picture.height > max_pixels:
+def _require_size(image: Any, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
         raise ImageError(
-            f"{picture.width}x{picture.height} has more than {max_pixels:,} pixels; "
+            f"{image.width}x{image.height} has more than {max_pixels:,} pixels; "
             f"reduce the video or raise max_pixels"
         )
 
 
-def _rgb(picture: Any) -> Pixels:
+def _rgb(image: Any) -> Pixels:
     matrix = None
-    if picture.colorspace == _UNSPECIFIED:
-        matrix = _BT709 if picture.width >= 1280 or picture.height > 576 else _BT601
-    rgb = picture.reformat(
-        format="rgb24", src_colorspace=matrix, interpolation=_ACCURATE, threads=1
-    )
+    if image.colorspace == _UNSPECIFIED:
+        matrix = _BT709 if image.width >= 1280 or image.height > 576 else _BT601
+    rgb = image.reformat(format="rgb24", src_colorspace=matrix, interpolation=_ACCURATE, threads=1)
     return cast(Pixels, rgb.to_ndarray())
 
 
-def _display_matrix(picture: Any) -> _Matrix:
-    found = picture.side_data.get("DISPLAYMATRIX")
+def _display_matrix(image: Any) -> _Matrix:
+    found = image.side_data.get("DISPLAYMATRIX")
     if found is None:
         return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(found, np.int32)[:5].tolist()
@@ -222,7 +220,7 @@ def _display_matrix(picture: Any) -> _Matrix:
 
 
 def _upright(pixels: Pixels, matrix: _Matrix) -> Pixels:
-    """The picture turned and mirrored; matrices that do anything else are passed over."""
+    """The image turned and mirrored; matrices that do anything else are passed over."""
     a, b, c, d = matrix
     if a == d == 0 and b and c:
         pixels, a, d = pixels.transpose(1, 0, 2), c, b

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from lifeiqa.bulk.outputs.sqlite_errors import explained
 from lifeiqa.bulk.rows import Row
 from lifeiqa.errors import OutputError
-from lifeiqa.runtimes.base import Closing
+from lifeiqa.runtimes.base import Closeable
 
 Entry: TypeAlias = tuple[Row, bytes | None]
 """A row and its thumbnail, a small WebP."""
@@ -33,13 +33,13 @@ _BATCH_SPAN = 1 << 32
 _COLUMNS = [field.name for field in dataclasses.fields(Row)]
 _FAILED = "score IS NULL"
 _VIDEO = "score IS NOT NULL AND low5 IS NOT NULL"
-_PICTURE = "score IS NOT NULL AND low5 IS NULL"
+_IMAGE = "score IS NOT NULL AND low5 IS NULL"
 # The columns have no types, so that values come back as they were put in. A row is 3 KB with its
 # thumbnail: what is counted and sorted is in an index, which stays small.
 _TABLES = f"""
 CREATE TABLE batches (number INTEGER PRIMARY KEY, rows INTEGER);
 CREATE TABLE rows (id INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, thumbnail);
-CREATE INDEX pictures ON rows (score, frame) WHERE {_PICTURE};
+CREATE INDEX images ON rows (score, frame) WHERE {_IMAGE};
 CREATE INDEX videos ON rows (score) WHERE {_VIDEO};
 CREATE INDEX failures ON rows (error) WHERE {_FAILED};
 PRAGMA user_version = {_FORMAT};
@@ -51,22 +51,22 @@ class Counts:
     """How many rows there are of each kind.
 
     Attributes:
-        pictures: with a score; frames of videos are among them.
+        images: with a score; frames of videos are among them.
         frames: with a score.
         videos: with a score pooled over their frames.
         failures: without a score.
     """
 
-    pictures: int
+    images: int
     frames: int
     videos: int
     failures: int
 
 
-class Gallery(Closing):
+class Gallery(Closeable):
     """Every row of a run with its thumbnail. Use it as a context manager, or call `close`.
 
-    A row is a picture (or a frame), a video (it has ``low5``), or a failure (it has no score).
+    A row is an image (or a frame), a video (it has ``low5``), or a failure (it has no score).
 
     Args:
         path: the file, which is made where there is none; None takes a temporary one, which is
@@ -146,39 +146,39 @@ class Gallery(Closing):
         """How many rows there are of each kind."""
         with self._explained():
             return Counts(
-                self._number(f"SELECT count(*) FROM rows WHERE {_PICTURE}"),
-                self._number(f"SELECT count(frame) FROM rows WHERE {_PICTURE}"),
+                self._number(f"SELECT count(*) FROM rows WHERE {_IMAGE}"),
+                self._number(f"SELECT count(frame) FROM rows WHERE {_IMAGE}"),
                 self._number(f"SELECT count(*) FROM rows WHERE {_VIDEO}"),
                 self._number(f"SELECT count(*) FROM rows WHERE {_FAILED}"),
             )
 
     def extent(self) -> tuple[float, float] | None:
-        """Lowest and highest score of a picture; None where there is none."""
+        """Lowest and highest score of an image; None where there is none."""
         with self._explained():
             # One query for each: SQLite looks at one end of an index, but walks it for both.
             low, high = (
                 self._connection.execute(
-                    f"SELECT {end}(score) FROM rows WHERE {_PICTURE}"
+                    f"SELECT {end}(score) FROM rows WHERE {_IMAGE}"
                 ).fetchone()[0]
                 for end in ("min", "max")
             )
         return None if low is None else (low, high)
 
     def histogram(self, edges: Sequence[float]) -> list[int]:
-        """Number of pictures with ``edges[i] <= score < edges[i + 1]``, for each i."""
-        query = f"SELECT count(*) FROM rows WHERE {_PICTURE} AND score >= ? AND score < ?"
+        """Number of images with ``edges[i] <= score < edges[i + 1]``, for each i."""
+        query = f"SELECT count(*) FROM rows WHERE {_IMAGE} AND score >= ? AND score < ?"
         with self._explained():
             return [self._number(query, bounds) for bounds in pairwise(edges)]
 
-    def pictures(self, *, lowest: bool, limit: int) -> Iterator[Entry]:
-        """Pictures and frames by score, from the lowest up or from the highest down.
+    def images(self, *, lowest: bool, limit: int) -> Iterator[Entry]:
+        """Images and frames by score, from the lowest up or from the highest down.
 
         Equal scores come in the order in which they were added, or its reverse: the lowest n and
         the highest m are different rows as long as there are n + m.
         """
         way = "ASC" if lowest else "DESC"
         return self._entries(
-            f"WHERE {_PICTURE} ORDER BY score {way}, frame {way}, id {way} LIMIT ?", limit
+            f"WHERE {_IMAGE} ORDER BY score {way}, frame {way}, id {way} LIMIT ?", limit
         )
 
     def videos(self, *, lowest: bool, limit: int) -> Iterator[Entry]:

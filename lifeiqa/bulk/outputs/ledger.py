@@ -13,13 +13,13 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from lifeiqa.bulk.outputs.sqlite_errors import explained
-from lifeiqa.runtimes.base import Closing
+from lifeiqa.runtimes.base import Closeable
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS pictures (
+CREATE TABLE IF NOT EXISTS images (
     digest BLOB PRIMARY KEY, score REAL, std REAL, shard INTEGER
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS pictures_by_shard ON pictures (shard);
+CREATE INDEX IF NOT EXISTS images_by_shard ON images (shard);
 CREATE TABLE IF NOT EXISTS shards (
     number INTEGER PRIMARY KEY, items INTEGER, names BLOB, rows INTEGER, failures INTEGER
 );
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS shards (
 
 @dataclass(frozen=True)
 class Known:
-    """The score of a picture that was seen before, and its deviation over the crops."""
+    """The score of an image that was seen before, and its deviation over the crops."""
 
     score: float
     std: float
@@ -53,8 +53,8 @@ class Shard:
     failures: int
 
 
-class Ledger(Closing):
-    """Scores by the digest of the picture, and the shards that are finished.
+class Ledger(Closeable):
+    """Scores by the digest of the image, and the shards that are finished.
 
     Args:
         path: the file; None for a temporary one.
@@ -72,8 +72,8 @@ class Ledger(Closing):
         self._begin()
 
     def known(self, digest: bytes) -> Known | None:
-        """The score of a picture, if it was seen before."""
-        query = "SELECT score, std FROM pictures WHERE digest = ?"
+        """The score of an image, if it was seen before."""
+        query = "SELECT score, std FROM images WHERE digest = ?"
         with self._explained():
             found = self._database.execute(query, [digest]).fetchone()
         # SQLite has no number that is none: it keeps NULL in its place.
@@ -83,7 +83,7 @@ class Ledger(Closing):
         """Note a score, for good once the present shard is finished."""
         values = [digest, known.score, known.std, self._shard]
         with self._explained():
-            self._database.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?, ?, ?)", values)
+            self._database.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?)", values)
 
     def finish(self, shard: Shard) -> None:
         """Note that a shard is finished, with all that was remembered since the one before."""
@@ -102,7 +102,7 @@ class Ledger(Closing):
     def forget_from(self, number: int) -> None:
         """Forget a shard and all after it: they are made again, from this one on."""
         with self._explained():
-            self._database.execute("DELETE FROM pictures WHERE shard >= ?", [number])
+            self._database.execute("DELETE FROM images WHERE shard >= ?", [number])
             self._database.execute("DELETE FROM shards WHERE number >= ?", [number])
             self._database.execute("COMMIT")
         self._shard = number

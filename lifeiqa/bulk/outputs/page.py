@@ -1,8 +1,8 @@
 """A run's scores as one HTML file that needs nothing else: histogram, thumbnails, failures.
 
 The file is written as it is read from a gallery, so memory does not grow with the number of
-pictures. Its policy lets a browser run the one script below and fetch nothing. Whatever comes from
-the pictures stands in blocks of JSON, which the script shows as text.
+images. Its policy lets a browser run the one script below and fetch nothing. Whatever comes from
+the images stands in blocks of JSON, which the script shows as text.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from lifeiqa.bulk.rows import Row
 from lifeiqa.config import Labels
 from lifeiqa.files import atomic_write
 
-PICTURES = 10_000
-"""So many pictures a page holds; of more, the worst half and the best half of this number."""
+IMAGES = 10_000
+"""So many images a page holds; of more, the worst half and the best half of this number."""
 FAILURES = 1_000
 """So many failures of one class, and so many videos, a page holds."""
 
@@ -47,7 +47,7 @@ class Heading:
         model_sha256: of the model file.
         labels: what a score means.
         crops: the crop plan.
-        crop_size: side of a crop in pixels; a picture with a shorter side counts as small.
+        crop_size: side of a crop in pixels; an image with a shorter side counts as small.
         written: date and time that the page states.
     """
 
@@ -60,14 +60,14 @@ class Heading:
     written: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
 
-def write_page(path: Path, gallery: Gallery, heading: Heading, *, limit: int = PICTURES) -> None:
+def write_page(path: Path, gallery: Gallery, heading: Heading, *, limit: int = IMAGES) -> None:
     """Write the page, whole or not at all.
 
     Args:
         path: where to; a file that is there is replaced.
         gallery: all rows of the run.
         heading: what the page says of the run.
-        limit: so many pictures are in the page at most. Of more, it holds the worst and the best
+        limit: so many images are in the page at most. Of more, it holds the worst and the best
             half of this number; its counts and its histogram are over all.
 
     Raises:
@@ -157,14 +157,14 @@ def edges_between(low: float, high: float, span: float) -> list[float]:
 
 def _entries(gallery: Gallery, labels: Labels, limit: int) -> Iterator[Entry]:
     lowest = labels.direction == "higher"  # the worst first
-    pictures: Iterator[Entry]
-    if gallery.counts().pictures <= limit:
-        pictures = gallery.pictures(lowest=lowest, limit=limit)
+    images: Iterator[Entry]
+    if gallery.counts().images <= limit:
+        images = gallery.images(lowest=lowest, limit=limit)
     else:
-        worst = gallery.pictures(lowest=lowest, limit=limit // 2)
-        pictures = chain(worst, gallery.pictures(lowest=not lowest, limit=limit // 2))
+        worst = gallery.images(lowest=lowest, limit=limit // 2)
+        images = chain(worst, gallery.images(lowest=not lowest, limit=limit // 2))
     videos = gallery.videos(lowest=lowest, limit=FAILURES)
-    return chain(pictures, videos, gallery.failures(limit=FAILURES))
+    return chain(images, videos, gallery.failures(limit=FAILURES))
 
 
 def _blocks(entries: Iterator[Entry]) -> Iterator[list[Entry]]:

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from lifeiqa.bulk.outputs.ledger import Shard
 from lifeiqa.bulk.rows import Row
 from lifeiqa.errors import LifeIQAError
-from lifeiqa.runtimes.base import Closing
+from lifeiqa.runtimes.base import Closeable
 
 
-class Progress(Closing):
+class Progress(Closeable):
     """Inputs done, a second and left, and failures so far; on standard error.
 
     Args:

@@ -3,7 +3,7 @@
 ::
 
     _run.json         what every row of the folder depends on; another setting is refused
-    _ledger.sqlite    which shards are finished, and the scores of the pictures in them
+    _ledger.sqlite    which shards are finished, and the scores of the images in them
     _gallery.sqlite   rows and thumbnails for the page, where one was asked for
     part-00000.csv    rows of the first shard of inputs
     _finished.json    the totals, once there is no shard left to make
@@ -30,7 +30,7 @@ from lifeiqa.bulk.outputs.ledger import Ledger, Shard
 from lifeiqa.bulk.outputs.writers import Style, Writer, open_writer
 from lifeiqa.errors import ConfigError, OutputError
 from lifeiqa.files import atomic_write, remove_unfinished
-from lifeiqa.runtimes.base import Closing
+from lifeiqa.runtimes.base import Closeable
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ GALLERY = "_gallery.sqlite"
 _SETTINGS, _LEDGER, _FINISHED = "_run.json", "_ledger.sqlite", "_finished.json"
 
 
-class Folder(Closing):
+class Folder(Closeable):
     """The folder of one run, new or to be gone on with.
 
     Args:
@@ -89,7 +89,7 @@ class Folder(Closing):
             if (names.count, names.digest) != (shard.items, shard.names):
                 raise ConfigError(
                     f"{self._path}: the inputs of {self._part(shard.number).name} are not those "
-                    f"of the run that made it: pictures came, went, changed their order or "
+                    f"of the run that made it: images came, went, changed their order or "
                     f"lie elsewhere. Score them into another folder"
                 )
         yield from items
@@ -154,7 +154,7 @@ class Names:
 
 
 def _place(origin: Origin) -> str:
-    """Where a picture lies, whatever the folder that relative paths start from."""
+    """Where an image lies, whatever the folder that relative paths start from."""
     if isinstance(origin, File | Video):
         return os.path.abspath(origin.path)  # noqa: PTH100 - a Path costs several times as much
     if isinstance(origin, Member):

@@ -1,4 +1,4 @@
-"""From decoded pictures to rows: crops are scored in batches across pictures, rows keep the order.
+"""From decoded images to rows: crops are scored in batches across images, rows keep the order.
 
 Which crops share a batch follows from the order of the inputs alone, never from which process was
 faster. So a run that is repeated, or killed and resumed, gives the same bits.
@@ -29,7 +29,7 @@ _NO_CROPS: Pixels = np.empty((0, 0, 0, 3), np.uint8)
 
 @dataclass(frozen=True)
 class Scored:
-    """A row, and the picture's thumbnail where one was asked for."""
+    """A row, and the image's thumbnail where one was asked for."""
 
     row: Row
     thumbnail: bytes | None = None
@@ -42,15 +42,15 @@ def scored(
     *,
     batch: int,
 ) -> Iterator[Scored]:
-    """Score items, a row for each picture and frame and one for each video after its frames.
+    """Score items, a row for each image and frame and one for each video after its frames.
 
     Args:
         decoded: items with their parts.
         scorer: holds the session.
-        ledger: knows the pictures that were scored before; takes those that are scored now.
+        ledger: knows the images that were scored before; takes those that are scored now.
         batch: crops in one run of the session.
     """
-    line = _Line(scorer, ledger, batch)
+    line = BatchQueue(scorer, ledger, batch)
     try:
         for item, parts in decoded:
             video = _Video() if isinstance(item.origin, Video) else None
@@ -88,10 +88,10 @@ class _Entry:
 
     Attributes:
         name: of the input.
-        what: a picture or frame without its crops, a failure, or a video whose frames are all in
+        what: an image or frame without its crops, a failure, or a video whose frames are all in
             line before it.
         video: that a frame belongs to.
-        crops: of a picture or frame, their number.
+        crops: of an image or frame, their number.
         missing: crops that are still to be run.
         scores: of the crops that were run.
     """
@@ -104,7 +104,7 @@ class _Entry:
     scores: list[float] = field(default_factory=list)
 
 
-class _Line:
+class BatchQueue:
     """Entries wait in order: crops go to the session in batches, rows come out at the front."""
 
     def __init__(self, scorer: Scorer, ledger: Ledger, batch: int) -> None:
@@ -143,7 +143,7 @@ class _Line:
         while self._entries and not self._entries[0].missing:
             entry = self._entries.popleft()
             if isinstance(entry.what, Part):
-                yield self._picture(entry, entry.what)
+                yield self._image(entry, entry.what)
             elif isinstance(entry.what, Failure):
                 yield self._failure(entry, entry.what)
             elif not entry.what.failed:
@@ -160,7 +160,7 @@ class _Line:
             entry.scores.append(score)
             entry.missing -= 1
 
-    def _picture(self, entry: _Entry, part: Part) -> Scored:
+    def _image(self, entry: _Entry, part: Part) -> Scored:
         known = self._known(entry, part.digest)
         try:
             require_number(known.score)
@@ -183,7 +183,7 @@ class _Line:
     def _known(self, entry: _Entry, digest: bytes | None) -> Known:
         if digest is not None:
             self._coming.discard(digest)
-            # Of a picture that came again, the twin stood before it in line.
+            # Of an image that came again, the twin stood before it in line.
             if known := self._ledger.known(digest):
                 return known
         score = Score.of(np.array(entry.scores, np.float32))

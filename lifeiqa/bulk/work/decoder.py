@@ -1,7 +1,7 @@
-"""A process that decodes and cuts pictures, one item at a time, for `lifeiqa.bulk.work.pool`.
+"""A process that decodes and cuts images, one item at a time, for `lifeiqa.bulk.work.pool`.
 
 It is a process of its own because a decoder that crashes, never ends or takes all memory must cost
-one picture and not the run. It takes a `Task`, then items, and answers each with parts or a
+one image and not the run. It takes a `Task`, then items, and answers each with parts or a
 failure, then None.
 """
 
@@ -28,7 +28,7 @@ _FIRST_TO_GO = "800"
 _MEMORY = 1250 << 20
 """Bytes that decoding may take: 100 megapixels need 717 MB at most as a progressive JPEG of usual
 subsampling, and a WebP of 34 bytes asks for 2.6 GB."""
-_BYTES = re.compile(r"^<\d+ bytes>: ")  # what a picture without a path is called
+_BYTES = re.compile(r"^<\d+ bytes>: ")  # what an image without a path is called
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Task:
     Attributes:
         preprocessing: working scale, kernel and crop plan.
         size: side S of a crop in pixels.
-        max_pixels: the largest picture that is decoded.
+        max_pixels: the largest image that is decoded.
         thumbnails: whether each part carries one.
-        seconds: of processor time that a picture or frame may take; the process dies beyond.
+        seconds: of processor time that an image or frame may take; the process dies beyond.
     """
 
     preprocessing: Preprocessing
@@ -53,7 +53,7 @@ class Task:
 def main(descriptor: int) -> None:
     """Serve until the other end of the socket is closed; that also ends an orphan."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    # Where memory runs out, the kernel should take the process that decodes the picture that
+    # Where memory runs out, the kernel should take the process that decodes the image that
     # needs it, not the one that holds the run.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
@@ -62,7 +62,7 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         task = connection.recv()
-        connection.send(None)  # everything is imported: from here on a death is a picture's doing
+        connection.send(None)  # everything is imported: from here on a death is an image's doing
         while True:
             item = connection.recv()
             for part in parts_of(item, task):
@@ -115,7 +115,7 @@ def _one(item: Item, task: Task) -> Iterator[Part]:
     before = _state(source)
     found = _cut(source, task)
     digest = _digest(source)
-    if _state(source) != before:  # the digest would be that of another picture
+    if _state(source) != before:  # the digest would be that of another image
         raise ImageError("it was changed while it was read")
     yield Part(found.crops, found.width, found.height, digest=digest, thumbnail=found.thumbnail)
 
@@ -146,7 +146,7 @@ def _cut(source: ImageSource, task: Task) -> Cut:
 
 
 def _without_name(message: str, item: Item) -> str:
-    """The message of an error; the row names the picture already."""
+    """The message of an error; the row names the image already."""
     origin = item.origin
     names = [item.name]
     if isinstance(origin, File | Video):
@@ -171,7 +171,7 @@ def _source(item: Item) -> str | bytes:
         from lifeiqa.bulk.inputs.http import fetch
 
         return fetch(origin.url)
-    raise WorkerError(f"a {type(origin).__name__} is no picture")
+    raise WorkerError(f"a {type(origin).__name__} is no image")
 
 
 def _state(source: str | bytes) -> tuple[int, ...] | None:

@@ -1,7 +1,7 @@
 """Processes that decode, fed in order and read in order, with a bound on what lies between.
 
 Each process has a thread here that hands it one item at a time, so that when a process dies it is
-known which picture it was at. The thread starts another process, and the run goes on.
+known which image it was at. The thread starts another process, and the run goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TypeAlias
 from lifeiqa.bulk.items import Data, Failure, Item, Part
 from lifeiqa.bulk.work.decoder import Task
 from lifeiqa.errors import LifeIQAError, WorkerError
-from lifeiqa.runtimes.base import Closing
+from lifeiqa.runtimes.base import Closeable
 
 STALL = 90.0
 """Seconds without a word after which a worker counts as hung: a disk or a server that is silent."""
@@ -29,25 +29,25 @@ STALL = 90.0
 _PAUSES = (0.2, 1.0, 5.0)
 """Seconds between attempts to start a worker in place of one that died."""
 _AHEAD = 4  # parts of one video that wait to be scored
-_MOST_BYTES = 128 << 20  # of crops, and of pictures that came as bytes, between source and session
+_MOST_BYTES = 128 << 20  # of crops, and of images that came as bytes, between source and session
 
 _Answer: TypeAlias = Part | Failure | BaseException | None
 
 
-class Pool(Closing):
+class Pool(Closeable):
     """Decodes items in worker processes.
 
     Args:
         task: what is done with each item.
         workers: number of processes.
-        crop_count: crops of one picture, from which the bound on memory follows.
+        crop_count: crops of one image, from which the bound on memory follows.
     """
 
     def __init__(self, task: Task, workers: int, crop_count: int) -> None:
         self._task = task
         self._workers = workers
-        picture = crop_count * task.size**2 * 3
-        self._window = max(2 * workers, min(64 * workers, _MOST_BYTES // picture))
+        image = crop_count * task.size**2 * 3
+        self._window = max(2 * workers, min(64 * workers, _MOST_BYTES // image))
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._alive: set[_Worker] = set()
         self._closed = threading.Event()
@@ -97,7 +97,7 @@ class Pool(Closing):
             raise wrong
 
     def close(self) -> None:
-        """End the processes, also amid a picture."""
+        """End the processes, also amid an image."""
         self._closed.set()
         for _ in self._threads:
             self._jobs.put(None)
@@ -180,7 +180,7 @@ class _Worker:
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=subprocess.DEVNULL,
-                # Libraries in C print on both what they find wrong with a picture.
+                # Libraries in C print on both what they find wrong with an image.
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -191,7 +191,7 @@ class _Worker:
         except (EOFError, OSError) as error:
             self.close()
             raise WorkerError(
-                f"a process that decodes pictures ended at its start with exit status "
+                f"a process that decodes images ended at its start with exit status "
                 f"{self._process.returncode}: {sys.executable} cannot import lifeiqa, or there is "
                 f"no memory for it"
             ) from error

@@ -47,7 +47,7 @@ def dataset_named(name: str) -> Dataset:
 
 
 def read_dataset(name: str, folder: Path) -> Table:
-    """Read a copy of a data set, and check that it is complete; no picture is opened.
+    """Read a copy of a data set, and check that it is complete; no image is opened.
 
     Args:
         name: a key of `DATASETS`.

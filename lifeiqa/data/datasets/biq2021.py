@@ -19,7 +19,7 @@ def _listing(folder: Path) -> Listing:
     together = [row for part in _LISTS for row in rows[part]]
     return Listing(
         source=" and ".join(map(str, labels.values())),
-        pictures=find(folder, "Images"),
+        images=find(folder, "Images"),
         names=column(together, "Image Name"),
         scores=scores(together, "MOS"),
         parts=[part for part in _LISTS for _ in rows[part]],

@@ -1,4 +1,4 @@
-"""Names such as ``I01_07_3.bmp``: picture 1, distortion 7, level 3, as TID2013 and KADID have."""
+"""Names such as ``I01_07_3.bmp``: image 1, distortion 7, level 3, as TID2013 and KADID have."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _NAME = re.compile(r"(I\d+)_(\d+)_(\d+)\.\w+", re.IGNORECASE)
 
 
 def listing(
-    labels: Path, rows: Rows, *, pictures: str, name: str, score: str, distortions: Sequence[str]
+    labels: Path, rows: Rows, *, images: str, name: str, score: str, distortions: Sequence[str]
 ) -> Listing:
-    """What the labels list, with the reference and the distortion that each picture's name tells.
+    """What the labels list, with the reference and the distortion that each image's name tells.
 
     Args:
-        labels: the file of labels; the folder ``pictures`` stands beside it.
+        labels: the file of labels; the folder ``images`` stands beside it.
         rows: as read from ``labels``.
-        pictures: name of the folder of pictures.
-        name: column of picture names.
+        images: name of the folder of images.
+        name: column of image names.
         score: column of scores.
         distortions: kinds of distortion, from number 1 on.
 
@@ -33,7 +33,7 @@ def listing(
     references, kinds = _origins(rows, names, distortions)
     return Listing(
         source=str(labels),
-        pictures=find(labels.parent, pictures),
+        images=find(labels.parent, images),
         names=names,
         scores=scores(rows, score),
         references=references,
@@ -50,7 +50,7 @@ def _origins(
         match = _NAME.fullmatch(name)
         if match is None or not 1 <= int(match[2]) <= len(distortions):
             raise DatasetError(
-                f"{where}: {name!r}: a name such as I01_01_1, picture, distortion 1 to "
+                f"{where}: {name!r}: a name such as I01_01_1, image, distortion 1 to "
                 f"{len(distortions)} and level, is expected"
             )
         references.append(match[1].upper())

@@ -1,4 +1,4 @@
-"""What a copy of a data set holds, and whether its pictures can be read."""
+"""What a copy of a data set holds, and whether its images can be read."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from lifeiqa.errors import ImageError
 from lifeiqa.preprocess.decode import decode, size_in_header
 
 _EVERY = 500
-"""Pictures between two lines of progress."""
+"""Images between two lines of progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A copy of a data set; true when every picture can be read and every score is in range.
+    """A copy of a data set; true when every image can be read and every score is in range.
 
     Attributes:
         title: of the data set.
         folder: of the copy.
-        pictures: number of pictures, complete.
+        images: number of images, complete.
         labels: declared range and direction.
         lowest: smallest score found, in label units.
         highest: largest score found.
         references: number of different references, 0 without any.
-        distortions: kind of distortion -> number of pictures, empty without any.
-        parts: part of the official split -> number of pictures, empty without one.
-        decoded: whether pictures were decoded whole, or their headers read.
-        unreadable: why, for each picture that cannot be read.
+        distortions: kind of distortion -> number of images, empty without any.
+        parts: part of the official split -> number of images, empty without one.
+        decoded: whether images were decoded whole, or their headers read.
+        unreadable: why, for each image that cannot be read.
     """
 
     title: str
     folder: str
-    pictures: int
+    images: int
     labels: Labels
     lowest: float
     highest: float
@@ -65,14 +65,14 @@ class Report:
         outside = "" if self.in_range else ": OUTSIDE the range"
         lines = [
             f"{self.title} in {self.folder}: complete",
-            f"pictures     {self.pictures:,}",
+            f"images     {self.images:,}",
             f"scores       {labels.low:g} to {labels.high:g}, {labels.direction} is better; "
             f"found {self.lowest:g} to {self.highest:g}{outside}",
             f"references   {self.references or 'none'}",
             f"distortions  {_counts(self.distortions)}",
             f"split        {_counts(self.parts)}",
             f"{'decoded' if self.decoded else 'opened':12} "
-            f"{self.pictures - len(self.unreadable):,} of {self.pictures:,}",
+            f"{self.images - len(self.unreadable):,} of {self.images:,}",
             *(f"  {error}" for error in self.unreadable),
         ]
         return "\n".join(lines)
@@ -85,12 +85,12 @@ def check(
     whole: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Read a copy of a data set, and open each of its pictures.
+    """Read a copy of a data set, and open each of its images.
 
     Args:
         dataset: which one.
         folder: of the copy.
-        whole: decode the pictures whole; otherwise read their headers, which is fast and does not
+        whole: decode the images whole; otherwise read their headers, which is fast and does not
             see a file that ends early.
         progress: takes a line of text now and then.
 
@@ -109,7 +109,7 @@ def check(
     return Report(
         title=dataset.title,
         folder=str(folder),
-        pictures=len(table),
+        images=len(table),
         labels=dataset.labels,
         lowest=min(table.scores),
         highest=max(table.scores),
@@ -127,7 +127,7 @@ def overview(datasets: Mapping[str, Dataset]) -> list[dict[str, Any]]:
         {
             "name": name,
             "title": dataset.title,
-            "pictures": dataset.count,
+            "images": dataset.count,
             "labels": dataclasses.asdict(dataset.labels),
             "parts": dict(dataset.parts),
             "layout": dataset.layout,

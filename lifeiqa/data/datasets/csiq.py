@@ -9,7 +9,7 @@ from lifeiqa.data.datasets.dataset import Dataset
 from lifeiqa.data.datasets.layout import Listing, Rows, column, find, read_words, read_xlsx, scores
 from lifeiqa.errors import DatasetError
 
-# Types as the workbook writes them, and as the pictures' names do. Both also name a folder.
+# Types as the workbook writes them, and as the images' names do. Both also name a folder.
 _TYPES = {
     "noise": "AWGN",
     "jpeg": "JPEG",
@@ -21,21 +21,21 @@ _TYPES = {
 
 
 def _listing(folder: Path) -> Listing:
-    """DMOS from the workbook or the flat list, of pictures in folders by type or all in one."""
+    """DMOS from the workbook or the flat list, of images in folders by type or all in one."""
     labels = find(folder, "csiq.DMOS.xlsx", "csiq_label.txt")
     if labels.suffix.lower() == ".xlsx":
         rows = read_xlsx(labels, "image", "dst_type", "dst_lev", "dmos", sheet="all_by_image")
-        names = [_picture_of(where, row) for where, row in rows]
+        names = [_image_of(where, row) for where, row in rows]
     else:
         rows = read_words(labels, "name", "dmos")
         names = column(rows, "name")
     references, types = _origins(rows, names)
-    pictures = find(folder, "dst_imgs", "dst_imgs_all")
+    images = find(folder, "dst_imgs", "dst_imgs_all")
     return Listing(
         source=str(labels),
-        pictures=pictures,
+        images=images,
         names=names
-        if pictures.name.lower() == "dst_imgs_all"
+        if images.name.lower() == "dst_imgs_all"
         else [f"{kind}/{name}" for kind, name in zip(types, names, strict=True)],
         scores=scores(rows, "dmos"),
         references=references,
@@ -43,7 +43,7 @@ def _listing(folder: Path) -> Listing:
     )
 
 
-def _picture_of(where: str, row: dict[str, object]) -> str:
+def _image_of(where: str, row: dict[str, object]) -> str:
     """``1600.AWGN.1.png`` from a row of the workbook."""
     kind, level = row["dst_type"], row["dst_lev"]
     if kind not in _TYPES or not isinstance(level, int | float) or level != int(level):
@@ -51,12 +51,12 @@ def _picture_of(where: str, row: dict[str, object]) -> str:
             f"{where}: type {kind!r} and level {level!r}: a type of {', '.join(_TYPES)} "
             f"and a whole level are expected"
         )
-    # Spreadsheets keep the picture 1600 as a number.
+    # Spreadsheets keep the image 1600 as a number.
     return f"{row['image']}.{_TYPES[str(kind)]}.{int(level)}.png"
 
 
 def _origins(rows: Rows, names: list[str]) -> tuple[list[str], list[str]]:
-    """The reference and the type that each picture's name tells."""
+    """The reference and the type that each image's name tells."""
     spelled = {kind.lower(): kind for kind in _TYPES.values()}
     references, types = [], []
     for (where, _), name in zip(rows, names, strict=True):

@@ -1,4 +1,4 @@
-"""A data set as published: how many pictures, what their scores mean, how a copy is read."""
+"""A data set as published: how many images, what their scores mean, how a copy is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lifeiqa.config import Labels
-from lifeiqa.data.datasets.layout import Listing, find_pictures
+from lifeiqa.data.datasets.layout import Listing, find_images
 from lifeiqa.data.table import Table, refuse_repeats
 from lifeiqa.errors import DatasetError
 
@@ -19,11 +19,11 @@ class Dataset:
 
     Attributes:
         title: its full name.
-        count: pictures with a score in a complete copy.
+        count: images with a score in a complete copy.
         labels: range and direction of its scores.
         layout: the files that a copy is made of, in a line.
-        listing: reads the label files of a copy, and looks for no picture.
-        parts: pictures in each part of the official split, where there is one.
+        listing: reads the label files of a copy, and looks for no image.
+        parts: images in each part of the official split, where there is one.
     """
 
     title: str
@@ -34,17 +34,17 @@ class Dataset:
     parts: Mapping[str, int] = field(default_factory=dict)
 
     def read(self, folder: Path) -> Table:
-        """Read a copy, and check that it is complete; no picture is opened.
+        """Read a copy, and check that it is complete; no image is opened.
 
         Args:
             folder: the one that holds the files of `layout`.
 
         Returns:
-            A row for each picture, in the order of the label files.
+            A row for each image, in the order of the label files.
 
         Raises:
             DatasetError: a file is missing, cannot be read or has the wrong number of rows, or a
-                picture is missing or listed twice.
+                image is missing or listed twice.
             MissingDependencyError: the labels are a workbook or a MATLAB file, and the package
                 that reads it is not installed.
         """
@@ -53,7 +53,7 @@ class Dataset:
         try:
             listing = self.listing(folder)
             self._require_count(listing)
-            paths = find_pictures(listing.pictures, listing.names)
+            paths = find_images(listing.images, listing.names)
             refuse_repeats(listing.source, paths)
         except DatasetError as error:
             raise DatasetError(f"{self.title}: {error}") from error
@@ -72,7 +72,7 @@ class Dataset:
     def _require_count(self, listing: Listing) -> None:
         if len(listing.names) != self.count:
             raise DatasetError(
-                f"{listing.source}: {len(listing.names):,} pictures, {self.count:,} are expected. "
+                f"{listing.source}: {len(listing.names):,} images, {self.count:,} are expected. "
                 f"Copy the published file again"
             )
         if listing.parts is not None:
@@ -80,6 +80,6 @@ class Dataset:
             for part, expected in self.parts.items():
                 if found[part] != expected:
                     raise DatasetError(
-                        f"{listing.source}: {found[part]:,} pictures in the {part} part, "
+                        f"{listing.source}: {found[part]:,} images in the {part} part, "
                         f"{expected:,} are expected. Copy the published file again"
                     )

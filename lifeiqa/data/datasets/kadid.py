@@ -21,12 +21,12 @@ _DISTORTIONS = (
 
 
 def _listing(folder: Path) -> Listing:
-    """The column is called ``dmos``, but a higher one is a better picture."""
+    """The column is called ``dmos``, but a higher one is a better image."""
     labels = find(folder, "dmos.csv")
     return coded.listing(
         labels,
         read_csv(labels, "dist_img", "dmos"),
-        pictures="images",
+        images="images",
         name="dist_img",
         score="dmos",
         distortions=_DISTORTIONS,

@@ -26,7 +26,7 @@ def _listing(folder: Path) -> Listing:
     sets = Index(folder).get(_SETS)
     return Listing(
         source=str(labels),
-        pictures=find(folder, "1024x768", "512x384"),
+        images=find(folder, "1024x768", "512x384"),
         names=names,
         scores=scores(rows, score),
         parts=None if sets is None else _parts(sets, names),
@@ -34,14 +34,14 @@ def _listing(folder: Path) -> Listing:
 
 
 def _parts(sets: Path, names: list[str]) -> list[str]:
-    """The part of the official split that each picture is in."""
+    """The part of the official split that each image is in."""
     rows = read_csv(sets, "image_name", "set")
     parts = [part(row["set"], where) for where, row in rows]
     part_of = dict(zip(column(rows, "image_name"), parts, strict=True))
     missing = [name for name in names if name not in part_of]
     if missing:
         raise DatasetError(
-            f"{sets}: {len(missing):,} of {len(names):,} pictures are in no set, first {missing[0]}"
+            f"{sets}: {len(missing):,} of {len(names):,} images are in no set, first {missing[0]}"
         )
     return [part_of[name] for name in names]
 

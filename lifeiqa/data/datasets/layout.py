@@ -24,12 +24,12 @@ Rows = list[tuple[str, Row]]
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What the label files of a data set say, before any picture is looked for.
+    """What the label files of a data set say, before any image is looked for.
 
     Attributes:
         source: the label files, for messages.
-        pictures: folder that the names are relative to.
-        names: picture files, by the label files' own spelling.
+        images: folder that the names are relative to.
+        names: image files, by the label files' own spelling.
         scores: human scores.
         references: see `Table`; likewise the next two.
         distortions: kinds of distortion.
@@ -37,7 +37,7 @@ class Listing:
     """
 
     source: str
-    pictures: Path
+    images: Path
     names: Sequence[str]
     scores: Sequence[float]
     references: Sequence[str] | None = None
@@ -87,7 +87,7 @@ def find(folder: Path, *names: str) -> Path:
     )
 
 
-def find_pictures(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
+def find_images(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
     """The files of these names.
 
     Raises:
@@ -98,7 +98,7 @@ def find_pictures(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
     missing = [name for name, path in found if path is None or not path.is_file()]
     if missing:
         raise DatasetError(
-            f"{folder}: {len(missing):,} of {len(found):,} pictures are missing, "
+            f"{folder}: {len(missing):,} of {len(found):,} images are missing, "
             f"first {missing[0]}. Copy the data set again"
         )
     return tuple(path for _, path in found if path is not None)

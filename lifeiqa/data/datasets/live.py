@@ -15,7 +15,7 @@ _FOLDERS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174
 
 
 def _listing(folder: Path) -> Listing:
-    """DMOS of the distorted pictures: rows whose ``orgs`` is 1 are copies of the references.
+    """DMOS of the distorted images: rows whose ``orgs`` is 1 are copies of the references.
 
     The realigned scores are taken where they are, as published results on LIVE use them.
     """
@@ -30,7 +30,7 @@ def _listing(folder: Path) -> Listing:
     kept = [not origin for origin in found["orgs"]]
     return Listing(
         source=str(labels),
-        pictures=folder,
+        images=folder,
         names=[f"{kind}/img{i}.bmp" for kind, i in compress(rows, kept)],
         scores=[
             number(value, f"{labels}, {score}({row})")

@@ -10,7 +10,7 @@ from lifeiqa.data.datasets.layout import Listing, find, read_mat, require_length
 from lifeiqa.data.table import number
 
 _TRAINING_VIEWS = 7
-"""Pictures at the head of the files that only trained the observers."""
+"""Images at the head of the files that only trained the observers."""
 
 
 def _listing(folder: Path) -> Listing:
@@ -21,7 +21,7 @@ def _listing(folder: Path) -> Listing:
     require_length(labels, values, len(names))
     return Listing(
         source=str(labels),
-        pictures=find(folder, "Images"),
+        images=find(folder, "Images"),
         names=[str(name) for name in names[_TRAINING_VIEWS:]],
         scores=[
             number(value, f"{labels}, AllMOS_release({row})")

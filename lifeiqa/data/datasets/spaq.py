@@ -16,7 +16,7 @@ def _listing(folder: Path) -> Listing:
     rows = read_xlsx(labels, "Image name", "MOS")
     return Listing(
         source=str(labels),
-        pictures=find(folder, "TestImage"),
+        images=find(folder, "TestImage"),
         names=column(rows, "Image name"),
         scores=scores(rows, "MOS"),
     )

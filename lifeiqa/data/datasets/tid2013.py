@@ -27,7 +27,7 @@ def _listing(folder: Path) -> Listing:
     return coded.listing(
         labels,
         read_words(labels, "score", "name"),
-        pictures="distorted_images",
+        images="distorted_images",
         name="name",
         score="score",
         distortions=_DISTORTIONS,

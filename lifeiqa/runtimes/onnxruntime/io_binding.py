@@ -30,7 +30,7 @@ class _Buffers:
     options: Any
 
 
-class BoundRuns:
+class IoBindingRunner:
     """Runs a session of one input and one output through fixed buffers.
 
     Args:

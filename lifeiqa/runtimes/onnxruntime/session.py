@@ -24,18 +24,18 @@ from lifeiqa.runtimes.base import (
     ROUTER_LOGITS,
     ROUTER_WEIGHT,
     Array,
-    Closing,
+    Closeable,
     Scores,
     Trace,
     check_crops,
 )
 from lifeiqa.runtimes.batching import buckets_of, filled, pieces
 from lifeiqa.runtimes.contract import Value, checked_scores, one_line, require_graph, require_rows
-from lifeiqa.runtimes.onnxruntime.io_binding import BoundRuns
+from lifeiqa.runtimes.onnxruntime.io_binding import IoBindingRunner
 from lifeiqa.runtimes.onnxruntime.providers import chosen_provider, session_on
 
 
-class OnnxRuntimeSession(Closing):
+class OnnxRuntimeSession(Closeable):
     """Runs an exported ONNX model.
 
     Args:
@@ -77,10 +77,10 @@ class OnnxRuntimeSession(Closing):
         sides = self._session.get_inputs(), self._session.get_outputs()
         require_graph(path, self.manifest, *(list(map(_value, side)) for side in sides))
         self._router: tuple[Any, Array] | None = None
-        self._bound: BoundRuns | None = None
+        self._bound: IoBindingRunner | None = None
         self.runtime = f"ONNX Runtime {self._ort.__version__} {self._provider.upper()}"
         if cuda:
-            self._bound = BoundRuns(
+            self._bound = IoBindingRunner(
                 self._ort,
                 self._session,
                 buckets=buckets_of(self.manifest.batch),

@@ -32,7 +32,7 @@ from lifeiqa.runtimes.base import (
     ROUTER_LOGITS,
     ROUTER_WEIGHT,
     Array,
-    Closing,
+    Closeable,
     Scores,
     Trace,
     check_crops,
@@ -54,7 +54,7 @@ _SETTINGS = {
 }
 
 
-class OpenVINOSession(Closing):
+class OpenVINOSession(Closeable):
     """Runs an exported ONNX model.
 
     Args:

@@ -15,7 +15,7 @@ import numpy as np
 
 from lifeiqa.errors import DeviceError
 from lifeiqa.preprocess.decode import Pixels
-from lifeiqa.runtimes.base import INPUT, OUTPUT, Array, Closing, Scores
+from lifeiqa.runtimes.base import INPUT, OUTPUT, Array, Closeable, Scores
 from lifeiqa.runtimes.cuda.api import Cuda
 from lifeiqa.runtimes.tensorrt.error_log import ErrorLog
 
@@ -65,7 +65,7 @@ class Executor:
             raise DeviceError(f"TensorRT refused the {what}: {self._errors.take()}")
 
 
-class HostBatch(Closing):
+class HostBatch(Closeable):
     """One batch size with buffers of its own: pinned on the host, and on the device.
 
     The first run is a warm-up. After it the copy to the device, the execution and the copy back
@@ -169,7 +169,7 @@ class DeviceScores:
         self._free()
 
 
-class DeviceBatch(Closing):
+class DeviceBatch(Closeable):
     """Crops where they lie on the device, in the stream of whoever made them: no copy, no graph.
 
     Args:

@@ -27,7 +27,7 @@ from lifeiqa.artifacts.tensorrt_flavours import Flavour, flavour_named
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.files import sha256_of
 from lifeiqa.preprocess.decode import Pixels
-from lifeiqa.runtimes.base import Closing, Scores, check_crops
+from lifeiqa.runtimes.base import Closeable, Scores, check_crops
 from lifeiqa.runtimes.batching import batch_sizes, exact_pieces, pieces
 from lifeiqa.runtimes.cuda.api import Cuda
 from lifeiqa.runtimes.cuda.arrays import device_crops, device_scores, stream_handle
@@ -36,7 +36,7 @@ from lifeiqa.runtimes.tensorrt.error_log import ErrorLog
 from lifeiqa.runtimes.tensorrt.execution import DeviceBatch, DeviceScores, Executor, HostBatch
 
 
-class TensorRTSession(Closing):
+class TensorRTSession(Closeable):
     """Runs an engine of `lifeiqa-engine build`.
 
     Args:

@@ -37,7 +37,7 @@ def tar(files, *, form=tarfile.PAX_FORMAT, **types):
     return out.getvalue()
 
 
-def pictures(count=5):
+def images(count=5):
     """Files of sizes around the block of 512 bytes, and what else shards hold."""
     noise = random.Random(3)
     sizes = [0, 1, 511, 512, 513, 1024, 70_000][:count]
@@ -61,7 +61,7 @@ def data_of(item):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_members_lie_where_tarfile_finds_them(tmp_path, form):
-    path = write(tmp_path / "s.tar", tar(pictures(7), form=FORMATS[form]))
+    path = write(tmp_path / "s.tar", tar(images(7), form=FORMATS[form]))
     found = list(members(path))
     with tarfile.open(path) as archive:
         plain = [member for member in archive if not member.name.endswith(".json")]
@@ -74,7 +74,7 @@ def test_members_lie_where_tarfile_finds_them(tmp_path, form):
 @pytest.mark.parametrize("suffix", COMPRESSED)
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_compressed_archive_gives_the_bytes_of_its_members(tmp_path, suffix, form):
-    files = pictures(7)
+    files = images(7)
     path = write(tmp_path / "s.tar", COMPRESSED[suffix](tar(files, form=FORMATS[form])))
     found = {item.name.removeprefix(f"{path}/"): data_of(item) for item in members(path)}
     assert found == {name: data for name, data in files.items() if not name.endswith(".json")}
@@ -87,9 +87,9 @@ def test_an_archive_is_known_by_its_suffix(tmp_path, suffix):
     assert (item.name, data_of(item)) == (f"{path}/a.png", b"data")
 
 
-def test_an_archive_without_a_picture_is_refused(tmp_path):
+def test_an_archive_without_an_image_is_refused(tmp_path):
     path = write(tmp_path / "s.tar", tar({"a.json": b"{}"}))
-    with pytest.raises(DatasetError, match="no picture in this archive"):
+    with pytest.raises(DatasetError, match="no image in this archive"):
         list(items([path]))
 
 
@@ -121,8 +121,8 @@ def test_links_and_devices_are_rows_with_their_error(tmp_path, compress):
         folder=tarfile.DIRTYPE,
     )
     path = write(tmp_path / "s.tar", compress(data))
-    picture, *others = members(path)
-    assert data_of(picture) == b"data"
+    image, *others = members(path)
+    assert data_of(image) == b"data"
     assert [item.name.removeprefix(f"{path}/") for item in others] == [
         "hard.png",
         "symbolic.png",
@@ -134,7 +134,7 @@ def test_links_and_devices_are_rows_with_their_error(tmp_path, compress):
 
 
 def sparse(form):
-    """An archive of a sparse file of four or more pieces in a format of GNU tar, then a picture."""
+    """An archive of a sparse file of four or more pieces in a format of GNU tar, then an image."""
     number = b"%011o\0"
     if form == "old":
         header = bytearray(tarfile.TarInfo("sparse.png").tobuf(tarfile.GNU_FORMAT))
@@ -176,10 +176,10 @@ def test_an_archive_cut_anywhere_gives_what_is_whole_then_a_failure(tmp_path, co
             assert compress is bytes
             assert length >= 10 * 512
             found.append(None)
-        *pictures, last = found
-        assert [data_of(item) for item in pictures] == whole[: len(pictures)]
+        *images, last = found
+        assert [data_of(item) for item in images] == whole[: len(images)]
         assert last is None or last == Item(path, Failure("DatasetError", last.origin.message))
-        counts.add(len(pictures))
+        counts.add(len(images))
     assert len(counts) > 1
 
 
@@ -224,7 +224,7 @@ def test_bytes_that_are_no_archive_and_files_that_are_none_are_failures(tmp_path
 
 def test_an_archive_with_any_byte_changed_never_raises(tmp_path):
     noise = random.Random(4)
-    data = tar(pictures(3))
+    data = tar(images(3))
     for compress in (bytes, gzip.compress):
         original = compress(data)
         for _ in range(150):
@@ -234,7 +234,7 @@ def test_an_archive_with_any_byte_changed_never_raises(tmp_path):
             list(members(write(tmp_path / "s.tar", bytes(damaged))))
 
 
-def test_a_picture_too_large_for_a_compressed_archive_is_a_row(tmp_path, monkeypatch):
+def test_an_image_too_large_for_a_compressed_archive_is_a_row(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MAX_BYTES", 1000)
     path = write(tmp_path / "s.tgz", gzip.compress(tar({"0.png": b"a" * 1001, "1.png": b"b"})))
     large, small = members(path)

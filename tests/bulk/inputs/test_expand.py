@@ -36,7 +36,7 @@ def from_list(monkeypatch, data, **options):
     return list(items(["-"], SourceOptions(**options)))
 
 
-def test_a_named_file_is_a_picture_whatever_its_suffix(tmp_path):
+def test_a_named_file_is_an_image_whatever_its_suffix(tmp_path):
     path = str(tmp_path / "lost.dat")
     assert list(items([path])) == [Item(path, File(path))]
 
@@ -53,7 +53,7 @@ def test_a_sampling_that_takes_no_frame_is_refused(wrong):
         Sampling(**wrong)
 
 
-def test_a_folder_gives_its_pictures_and_videos_in_the_order_of_their_bytes(tree):
+def test_a_folder_gives_its_images_and_videos_in_the_order_of_their_bytes(tree):
     assert names("tree") == ["tree/B.PNG", "tree/a.jpg", "tree/b.png", "tree/é.png"]
 
 
@@ -123,7 +123,7 @@ def test_a_full_disk_is_an_error_that_says_where_room_is_needed(tmp_path, monkey
         names(str(tmp_path))
 
 
-def test_linked_pictures_are_taken_and_linked_folders_are_not_gone_into(tree):
+def test_linked_images_are_taken_and_linked_folders_are_not_gone_into(tree):
     (tree / "loop").symlink_to(tree)
     (tree / "b.jpg").symlink_to(tree / "notes.txt")
     (tree / "c" / "self.png").symlink_to("self.png")
@@ -181,13 +181,13 @@ def test_a_folder_that_cannot_be_read_is_a_row_and_the_rest_goes_on(tree, monkey
 
 
 @pytest.mark.parametrize("recursive", [True, False])
-def test_a_named_folder_without_a_picture_is_refused_once_it_was_listed(tree, recursive):
-    with pytest.raises(DatasetError, match=r"^tree/c: no picture in this folder"):
+def test_a_named_folder_without_an_image_is_refused_once_it_was_listed(tree, recursive):
+    with pytest.raises(DatasetError, match=r"^tree/c: no image in this folder"):
         list(items(["tree/c"], SourceOptions(recursive=recursive)))
 
 
 @pytest.mark.parametrize("wrong", ["tree/c", "tree/*.bmp", "lost.csv", "empty.tar", "-"])
-def test_one_of_several_inputs_without_a_picture_stops_no_other(tree, monkeypatch, wrong):
+def test_one_of_several_inputs_without_an_image_stops_no_other(tree, monkeypatch, wrong):
     """As "photos/*" may name a folder of texts."""
     Path("empty.tar").write_bytes(bytes(1024))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
@@ -304,11 +304,11 @@ def test_an_empty_list_is_refused(monkeypatch):
         from_list(monkeypatch, b"\n\n")
 
 
-def test_a_folder_without_a_picture_in_a_list_is_a_row(tree, monkeypatch):
+def test_a_folder_without_an_image_in_a_list_is_a_row(tree, monkeypatch):
     empty, good = from_list(monkeypatch, b"tree/c\ntree/b.png\n")
     assert empty.name == "tree/c"
     assert empty.origin.kind == "DatasetError"
-    assert empty.origin.message.startswith("no picture in this folder")
+    assert empty.origin.message.startswith("no image in this folder")
     assert good.name == "tree/b.png"
 
 

@@ -41,7 +41,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.head(Content_Length=len(data))
         self.wfile.write(data)
 
-    def picture(self):
+    def image(self):
         self.body(DATA)
 
     def empty(self):
@@ -68,8 +68,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def hostile(self):
         self.wfile.write(b"HTTP/1.1 500 \x1b[31m\x85" + b"x" * 9000 + b"\r\n\r\n")
 
-    def to_picture(self):
-        self.head(302, Location="picture")
+    def to_image(self):
+        self.head(302, Location="image")
 
     def to_file(self):
         self.head(302, Location="file:///etc/hostname")
@@ -84,11 +84,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.head(302)
 
     def to_other(self):
-        self.head(302, Location=f"http://localhost:{self.server.server_port}/picture")
+        self.head(302, Location=f"http://localhost:{self.server.server_port}/image")
 
     def to_endless(self):
         """A redirection whose own body never ends."""
-        self.head(302, Location="/picture")
+        self.head(302, Location="/image")
         self.endless_body()
 
     def endless(self):
@@ -171,22 +171,22 @@ def refusal(url, **bounds):
     return message.removeprefix(f"{shown(url)}: ")
 
 
-@pytest.mark.parametrize("path", ["picture", "chunked", "unstated", "to_picture", "to_endless"])
-def test_a_picture_is_fetched_whole(root, path):
+@pytest.mark.parametrize("path", ["image", "chunked", "unstated", "to_image", "to_endless"])
+def test_an_image_is_fetched_whole(root, path):
     assert fetch(f"{root}/{path}") == DATA
 
 
 def test_the_server_learns_who_asks_and_that_nothing_may_be_compressed(root, server):
-    fetch(f"{root}/picture#part")
+    fetch(f"{root}/image#part")
     ((path, headers),) = server.seen
-    assert path == "/picture"
+    assert path == "/image"
     assert headers["User-Agent"] == f"lifeiqa/{__version__}"
     assert headers["Accept-Encoding"] == "identity"
 
 
 def test_an_address_may_hold_any_character(root, server):
-    fetch(f"{root}/picture?ü e%20[1]*\udce9")
-    assert server.seen[0][0] == "/picture?%C3%BC%20e%20[1]*%E9"
+    fetch(f"{root}/image?ü e%20[1]*\udce9")
+    assert server.seen[0][0] == "/image?%C3%BC%20e%20[1]*%E9"
 
 
 def test_a_password_reaches_its_server_and_nothing_else(root, server):
@@ -219,7 +219,7 @@ def test_an_empty_answer_is_empty(root):
         ("headers_without_end", "got more than 100 headers"),
     ],
 )
-def test_an_answer_that_is_no_picture_is_refused_by_address_and_cause(root, path, cause):
+def test_an_answer_that_is_no_image_is_refused_by_address_and_cause(root, path, cause):
     assert refusal(f"{root}/{path}") == cause
 
 
@@ -276,9 +276,9 @@ def secure(tmp_path, monkeypatch):
 
 def test_https_is_fetched_from_a_server_that_is_trusted(secure, monkeypatch):
     root, certificate = secure
-    assert "certificate verify failed" in refusal(f"{root}/picture")
+    assert "certificate verify failed" in refusal(f"{root}/image")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert fetch(f"{root}/picture") == DATA
+    assert fetch(f"{root}/image") == DATA
     assert refusal(f"{root}/drip_unstated", deadline=0.3) == "not fetched within 0.3 s"
 
 
@@ -293,7 +293,7 @@ def test_a_server_that_says_nothing_is_given_up(root):
 
 
 def test_no_timer_stays_behind(root):
-    fetch(f"{root}/picture")
+    fetch(f"{root}/image")
     refusal(f"{root}/drip", deadline=0.2)
     assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
 

@@ -79,14 +79,14 @@ def test_the_first_usual_column_counts_unless_one_is_named(tmp_path):
 def test_a_table_without_the_column_says_which_it_has(tmp_path, suffix):
     path = tmp_path / f"t.{suffix}"
     if suffix == "csv":
-        write_csv(path, [["picture", "score"], ["a.png", 1]])
+        write_csv(path, [["image", "score"], ["a.png", 1]])
     else:
-        write_parquet(path, {"picture": ["a.png"], "score": [1]})
+        write_parquet(path, {"image": ["a.png"], "score": [1]})
     for column, asked in ((None, "path or image_name"), ("image", "image")):
         with pytest.raises(DatasetError) as refused:
             list(items([str(path)], SourceOptions(column=column)))
         assert str(refused.value).startswith(f"{path}: no column of paths named {asked}")
-        assert "it has picture, score. Name it with --column" in str(refused.value)
+        assert "it has image, score. Name it with --column" in str(refused.value)
 
 
 def test_a_column_of_another_kind_is_refused(tmp_path):
@@ -164,8 +164,8 @@ def test_what_is_no_table_is_refused_by_name(tmp_path, name):
 def test_a_csv_that_is_damaged_further_down_gives_the_rows_before(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('path\na.png\nb.png\n"' + "x" * 200_000)  # a quote that is never closed
-    *pictures, last = items([str(path)])
-    assert [item.name for item in pictures] == ["a.png", "b.png"]
+    *images, last = items([str(path)])
+    assert [item.name for item in images] == ["a.png", "b.png"]
     assert last.name == str(path)
     assert last.origin.message.startswith("the table cannot be read: field larger")
 
@@ -179,9 +179,9 @@ def test_a_parquet_table_that_is_damaged_further_down_gives_the_rows_before(tmp_
     middle = len(data) // 2
     data[middle : middle + 2000] = bytes(2000)
     path.write_bytes(data)
-    *pictures, last = items([str(path)])
-    assert [item.name for item in pictures] == names[: len(pictures)]
-    assert 5000 <= len(pictures) < 15_000
+    *images, last = items([str(path)])
+    assert [item.name for item in images] == names[: len(images)]
+    assert 5000 <= len(images) < 15_000
     assert last.origin.kind == "DatasetError"
     assert last.name == str(path)
 

@@ -93,16 +93,16 @@ def test_odd_sizes_keep_every_pixel(tmp_path):
 
 def corners(path):
     """A lossless video of one frame, whose pixels are all different."""
-    picture = np.arange(48 * 64 * 3, dtype=np.uint16).reshape(48, 64, 3).astype(np.uint8)
-    picture[..., 0] = np.arange(48)[:, None]
-    picture[..., 1] = np.arange(64)
+    image = np.arange(48 * 64 * 3, dtype=np.uint16).reshape(48, 64, 3).astype(np.uint8)
+    image[..., 0] = np.arange(48)[:, None]
+    image[..., 1] = np.arange(64)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264rgb", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
         stream.options = {"qp": "0"}
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
-    return picture
+    return image
 
 
 # Quarter turns, mirrors and both: the first four of the matrix, in units of 1.

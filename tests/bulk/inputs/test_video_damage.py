@@ -82,7 +82,7 @@ def write_sound(path):
     return str(path)
 
 
-def test_sound_without_a_picture_is_refused(tmp_path):
+def test_sound_without_an_image_is_refused(tmp_path):
     assert until_error(write_sound(tmp_path / "v.mkv")) == (0, "no video in it")
 
 

@@ -36,7 +36,7 @@ def fill(gallery, number, *rows):
 
 
 def everything(gallery, **order):
-    return list(gallery.pictures(**{"lowest": True, "limit": 10**9, **order}))
+    return list(gallery.images(**{"lowest": True, "limit": 10**9, **order}))
 
 
 def paths(entries):
@@ -55,7 +55,7 @@ def test_rows_come_back_as_they_were_put_in(gallery):
     assert everything(gallery) == [(frame, b"webp")]
     assert list(gallery.videos(lowest=True, limit=9)) == [(video, None)]
     assert list(gallery.failures(limit=9)) == [(broken, None)]
-    assert gallery.counts() == Counts(pictures=1, frames=1, videos=1, failures=1)
+    assert gallery.counts() == Counts(images=1, frames=1, videos=1, failures=1)
 
 
 def test_order_extent_and_histogram_are_those_of_a_sorted_list(gallery):
@@ -138,7 +138,7 @@ for number in range(2):
     assert killed.returncode == -9, killed.stderr
 
     with Gallery(path) as gallery:
-        assert gallery.counts().pictures == 20_000
+        assert gallery.counts().images == 20_000
         assert set(paths(everything(gallery))) == {"0"}
 
 

@@ -1,4 +1,4 @@
-"""What is in a page, whatever its pictures; seen in a browser where that matters."""
+"""What is in a page, whatever its images; seen in a browser where that matters."""
 
 import tracemalloc
 
@@ -26,17 +26,17 @@ def test_where_lower_is_better_the_highest_come_first(browser, tmp_path):
     assert "The right is worse." in browser.text("figcaption")
 
 
-def test_of_more_pictures_than_the_page_holds_it_shows_both_ends(browser, tmp_path):
+def test_of_more_images_than_the_page_holds_it_shows_both_ends(browser, tmp_path):
     rows = [row(f"{i}.png", i / 100) for i in range(100)] + FAILURES
     browser.open(written(tmp_path / "page.html", rows, limit=20))
 
-    assert browser.text("#count") == "20 of 20 pictures"
+    assert browser.text("#count") == "20 of 20 images"
     tiles = grid(browser)
     assert tiles == [f"{i}.png" for i in (*range(10), *range(90, 100))][: len(tiles)]
-    assert "Of 100 pictures, this page holds the worst 10 and the best 10." in browser.text(
+    assert "Of 100 images, this page holds the worst 10 and the best 10." in browser.text(
         "#sampled"
     )
-    assert browser.text("#summary") == "100 pictures, 31 failures."
+    assert browser.text("#summary") == "100 images, 31 failures."
     assert sum(number for *_, number in bins(browser)) == 100
 
 
@@ -44,8 +44,8 @@ def test_of_more_pictures_than_the_page_holds_it_shows_both_ends(browser, tmp_pa
 def test_a_run_without_scores_has_a_page(browser, tmp_path, rows):
     browser.open(written(tmp_path / "page.html", rows))
 
-    assert browser.text("#summary").startswith("0 pictures, ")
-    assert not browser.driver.find_element("id", "pictures").is_displayed()
+    assert browser.text("#summary").startswith("0 images, ")
+    assert not browser.driver.find_element("id", "images").is_displayed()
     assert browser.driver.find_element("id", "failures").is_displayed() == bool(rows)
 
 
@@ -53,7 +53,7 @@ def test_equal_scores_have_a_histogram(browser, tmp_path):
     browser.open(written(tmp_path / "page.html", [row(f"{i}.png", 0.5) for i in range(3)]))
 
     assert [number for *_, number in bins(browser) if number] == [3]
-    assert browser.text("#count") == "3 of 3 pictures"
+    assert browser.text("#count") == "3 of 3 images"
 
 
 def test_the_policy_stops_scripts_and_addresses_of_others(browser, tmp_path):
@@ -72,7 +72,7 @@ def test_the_policy_stops_scripts_and_addresses_of_others(browser, tmp_path):
     )
     assert blocked == "connect-src"
     assert browser.run("return window.owned") is None
-    assert browser.text("#count") == "1 of 1 picture"
+    assert browser.text("#count") == "1 of 1 image"
     browser.forget()  # what was blocked, and what the policy said of it
 
 

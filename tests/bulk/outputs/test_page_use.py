@@ -1,11 +1,11 @@
-"""A page of 10,000 pictures as people use it: what it shows is what Python finds in the rows."""
+"""A page of 10,000 images as people use it: what it shows is what Python finds in the rows."""
 
 import pytest
 
 from helpers.pages import (
     FAILURES,
     HOSTILE,
-    PICTURES,
+    IMAGES,
     SHOWN,
     SMALLEST,
     bins,
@@ -21,9 +21,9 @@ from helpers.pages import (
 
 
 def test_the_head_says_what_was_scored_by_what(page):
-    assert page.driver.title == page.text("h1") == "<Holiday> pictures"
-    frames = sum(each.frame is not None for each in PICTURES)
-    assert page.text("#summary") == f"{10_000 - frames:,} pictures, 1 video, 3 frames, 31 failures."
+    assert page.driver.title == page.text("h1") == "<Holiday> images"
+    frames = sum(each.frame is not None for each in IMAGES)
+    assert page.text("#summary") == f"{10_000 - frames:,} images, 1 video, 3 frames, 31 failures."
     facts = dict(zip(page.texts("#facts dt"), page.texts("#facts dd"), strict=True))
     assert facts.pop("lifeiqa")
     assert facts == {
@@ -35,16 +35,16 @@ def test_the_head_says_what_was_scored_by_what(page):
     }
 
 
-def test_all_pictures_are_shown_and_only_those_in_sight_are_in_the_document(page):
+def test_all_images_are_shown_and_only_those_in_sight_are_in_the_document(page):
     tiles = grid(page)
 
-    assert page.text("#count") == count(PICTURES)
+    assert page.text("#count") == count(IMAGES)
     assert 10 <= len(tiles) <= 100
-    assert tiles == titles(by_score(PICTURES))[: len(tiles)]
+    assert tiles == titles(by_score(IMAGES))[: len(tiles)]
 
 
 def test_the_worst_and_the_best_stand_in_front(page):
-    ordered = by_score(PICTURES)
+    ordered = by_score(IMAGES)
     for strip, rows in {"#worst": ordered[:12], "#best": ordered[::-1][:12]}.items():
         assert page.texts(f"{strip} .score") == [
             f"{each.score:.4f}" + (f" at 0:0{each.time:.1f}" if each.frame is not None else "")
@@ -52,21 +52,21 @@ def test_the_worst_and_the_best_stand_in_front(page):
         ]
 
 
-def test_pictures_are_sorted_as_asked(page):
+def test_images_are_sorted_as_asked(page):
     page.set("#order", "best")
     tiles = grid(page)
-    assert tiles == titles(by_score(PICTURES)[::-1])[: len(tiles)]
+    assert tiles == titles(by_score(IMAGES)[::-1])[: len(tiles)]
 
     page.set("#order", "name")
     page.set("#text", "holiday/3/")
     tiles = grid(page)
-    rows = [each for each in PICTURES if "holiday/3/" in each.path]
+    rows = [each for each in IMAGES if "holiday/3/" in each.path]
     numbers = sorted(int(each.path.split()[1].removesuffix(".jpg")) for each in rows)
-    assert tiles == [f"holiday/3/picture {number}.jpg" for number in numbers][: len(tiles)]
+    assert tiles == [f"holiday/3/image {number}.jpg" for number in numbers][: len(tiles)]
 
 
 def test_each_tile_has_its_own_thumbnail(page):
-    width = {each.path: SMALLEST + i % 97 for i, each in enumerate(PICTURES)}
+    width = {each.path: SMALLEST + i % 97 for i, each in enumerate(IMAGES)}
     page.set("#text", "holiday")
     scroll_to(page, "#grid")
     page.run("scrollBy(0, 20000)")
@@ -89,13 +89,13 @@ def test_the_end_of_the_grid_is_reached_by_scrolling(page):
     settle(page)
 
     last = page.run("return [...document.querySelectorAll('#grid button')].at(-1).title")
-    assert last == titles(by_score(PICTURES))[-1]
+    assert last == titles(by_score(IMAGES))[-1]
 
 
 @pytest.mark.parametrize(
     ("fields", "kept"),
     [
-        ({"#text": "PICTURE 12"}, lambda each: "picture 12" in each.path),
+        ({"#text": "IMAGE 12"}, lambda each: "image 12" in each.path),
         ({"#low": "0.25"}, lambda each: each.score >= 0.25),
         ({"#high": "0.25"}, lambda each: each.score < 0.25),
         ({"#small": True}, lambda each: each.height < 384),
@@ -103,14 +103,14 @@ def test_the_end_of_the_grid_is_reached_by_scrolling(page):
             {"#text": "/3/", "#low": "0.1", "#high": "0.6", "#small": True},
             lambda each: "/3/" in each.path and 0.1 <= each.score < 0.6 and each.height < 384,
         ),
-        ({"#text": "no such picture"}, lambda each: False),
+        ({"#text": "no such image"}, lambda each: False),
     ],
 )
 def test_filters_keep_what_they_say(page, fields, kept):
     for selector, value in fields.items():
         page.set(selector, value)
 
-    rows = [each for each in by_score(PICTURES) if kept(each)]
+    rows = [each for each in by_score(IMAGES) if kept(each)]
     tiles = grid(page)
     assert page.text("#count") == count(rows)
     assert tiles == titles(rows)[: len(tiles)]
@@ -118,35 +118,35 @@ def test_filters_keep_what_they_say(page, fields, kept):
 
     page.driver.find_element("css selector", "#filters button").click()
     settle(page)
-    assert page.text("#count") == count(PICTURES)
+    assert page.text("#count") == count(IMAGES)
 
 
 def test_the_histogram_counts_every_score_once(page):
     found = bins(page)
     for low, high, number in found:
-        assert number == sum(low <= each.score < high for each in PICTURES)
+        assert number == sum(low <= each.score < high for each in IMAGES)
     assert sum(number for *_, number in found) == 10_000
 
 
-def test_a_bar_that_is_clicked_shows_its_pictures_and_clicked_again_shows_all(page):
+def test_a_bar_that_is_clicked_shows_its_images_and_clicked_again_shows_all(page):
     low, high, number = bins(page)[3]
     press_histogram(page, 3, 3)
-    assert page.text("#count") == f"{number:,} of 10,000 pictures and frames"
-    rows = by_score(each for each in PICTURES if low <= each.score < high)
+    assert page.text("#count") == f"{number:,} of 10,000 images and frames"
+    rows = by_score(each for each in IMAGES if low <= each.score < high)
     tiles = grid(page)
     assert tiles == titles(rows)[: len(tiles)]
     assert page.run("return document.querySelectorAll('.bar.chosen').length") == 1
 
     press_histogram(page, 3, 3)
-    assert page.text("#count") == count(PICTURES)
+    assert page.text("#count") == count(IMAGES)
 
 
 @pytest.mark.parametrize(("first", "last"), [(4, 9), (9, 4)])
-def test_bars_that_are_dragged_over_show_their_pictures(page, first, last):
+def test_bars_that_are_dragged_over_show_their_images(page, first, last):
     press_histogram(page, first, last)
 
     number = sum(number for *_, number in bins(page)[4:10])
-    assert page.text("#count") == f"{number:,} of 10,000 pictures and frames"
+    assert page.text("#count") == f"{number:,} of 10,000 images and frames"
     assert page.run("return document.querySelectorAll('.bar.chosen').length") == 6
 
 
@@ -178,7 +178,7 @@ def test_failures_alone_are_shown_where_asked(page):
     settle(page)
     assert page.text("#count") == "31 of 31 failures"
     assert len(page.texts("#failures td")) == 62
-    assert not page.driver.find_element("id", "pictures").is_displayed()
+    assert not page.driver.find_element("id", "images").is_displayed()
 
     page.set("#text", "broken 2")
     assert page.text("#count") == "11 of 31 failures"
@@ -195,7 +195,7 @@ def test_filters_that_leave_nothing_say_so(page):
     nothing = page.driver.find_element("id", "nothing")
     assert not nothing.is_displayed()
 
-    page.set("#text", "no such picture")
+    page.set("#text", "no such image")
     assert nothing.is_displayed()
     for lists in ("failures", "videos"):
         assert not page.driver.find_element("id", lists).is_displayed()
@@ -210,12 +210,12 @@ def test_a_video_is_a_line_that_leads_to_its_frames(page):
 
     page.run("document.querySelector('#videos td button').click()")
     settle(page)
-    frames = by_score(each for each in PICTURES if each.frame is not None)
+    frames = by_score(each for each in IMAGES if each.frame is not None)
     assert page.texts("#grid .score") == [f"{f.score:.4f} at 0:0{f.time:.1f}" for f in frames]
 
 
-def test_the_keys_move_over_the_grid_and_open_a_picture(page):
-    ordered = titles(by_score(PICTURES))
+def test_the_keys_move_over_the_grid_and_open_an_image(page):
+    ordered = titles(by_score(IMAGES))
     grid(page)
     page.run("document.querySelector('#grid button').focus()")
 
@@ -239,7 +239,7 @@ def test_the_keys_move_over_the_grid_and_open_a_picture(page):
     assert focused() == ordered[-1 - columns]
 
 
-def test_the_keys_move_on_from_the_last_picture(page):
+def test_the_keys_move_on_from_the_last_image(page):
     """Its button for the next one had the focus, and lost it as it was switched off."""
     page.set("#text", "film")
     page.run("document.querySelectorAll('#grid button')[1].click()")
@@ -260,10 +260,10 @@ def test_a_tile_that_has_the_focus_keeps_it_while_the_page_scrolls(page):
     assert page.run("return document.activeElement.title") == title
 
 
-def test_a_picture_is_described_when_it_is_opened(page):
-    film = [each for each in PICTURES if each.frame == 15]
+def test_an_image_is_described_when_it_is_opened(page):
+    film = [each for each in IMAGES if each.frame == 15]
     page.set("#text", "film")
-    tiles = by_score(each for each in PICTURES if each.frame is not None)
+    tiles = by_score(each for each in IMAGES if each.frame is not None)
     page.run(
         "document.querySelectorAll('#grid button')[arguments[0]].click()", tiles.index(film[0])
     )
@@ -279,10 +279,10 @@ def test_a_picture_is_described_when_it_is_opened(page):
     }
 
 
-def test_two_hundred_pictures_are_printed_and_the_page_says_so(page):
+def test_two_hundred_images_are_printed_and_the_page_says_so(page):
     page.run("dispatchEvent(new Event('beforeprint'))")
     tiles = grid(page)
-    assert tiles == titles(by_score(PICTURES))[:200]
+    assert tiles == titles(by_score(IMAGES))[:200]
     assert page.text("#print-note") == "Printed: the first 200 of 10,000."
 
     page.run("dispatchEvent(new Event('afterprint'))")
@@ -296,7 +296,7 @@ def test_a_narrow_window_has_nothing_outside(page):
     try:
         assert page.run("return document.documentElement.scrollWidth") == 360
         tiles = grid(page)
-        assert tiles == titles(by_score(PICTURES))[: len(tiles)]
+        assert tiles == titles(by_score(IMAGES))[: len(tiles)]
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         settle(page)

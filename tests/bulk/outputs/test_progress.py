@@ -17,11 +17,11 @@ LIFEIQA = Path(sys.executable).with_name("lifeiqa")
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     for number in range(30):
-        tiny.write_picture(tmp_path / "pictures" / f"{number}.png", number)
-    (tmp_path / "pictures" / "bad.png").write_text("dear diary")
-    return tmp_path / "pictures"
+        tiny.write_image(tmp_path / "images" / f"{number}.png", number)
+    (tmp_path / "images" / "bad.png").write_text("dear diary")
+    return tmp_path / "images"
 
 
 def terminal_of(*arguments, stdout=subprocess.DEVNULL):
@@ -42,8 +42,8 @@ def terminal_of(*arguments, stdout=subprocess.DEVNULL):
     return written.decode()
 
 
-def test_a_run_says_how_far_it_is(model, pictures, tmp_path):
-    written = terminal_of("--model", model, pictures, "--out", tmp_path / "out")
+def test_a_run_says_how_far_it_is(model, images, tmp_path):
+    written = terminal_of("--model", model, images, "--out", tmp_path / "out")
 
     last = written.strip().rpartition("\r")[2]
     assert "31/31" in last
@@ -51,18 +51,18 @@ def test_a_run_says_how_far_it_is(model, pictures, tmp_path):
     assert "inputs/s" in last
 
 
-def test_a_resumed_run_counts_what_was_done(model, pictures, tmp_path):
-    terminal_of("--model", model, pictures, "--out", tmp_path / "out")
+def test_a_resumed_run_counts_what_was_done(model, images, tmp_path):
+    terminal_of("--model", model, images, "--out", tmp_path / "out")
 
-    written = terminal_of("--model", model, pictures, "--out", tmp_path / "out")
+    written = terminal_of("--model", model, images, "--out", tmp_path / "out")
 
     assert "31/31" in written
     assert "1 failed" in written
 
 
-def test_without_a_terminal_nothing_is_written(model, pictures, tmp_path):
+def test_without_a_terminal_nothing_is_written(model, images, tmp_path):
     done = subprocess.run(
-        [LIFEIQA, "score", "--model", model, pictures, "--out", tmp_path / "out"],
+        [LIFEIQA, "score", "--model", model, images, "--out", tmp_path / "out"],
         capture_output=True,
         check=False,
     )

@@ -24,18 +24,18 @@ LIFEIQA = Path(sys.executable).with_name("lifeiqa")
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """200 pictures of 40 greys, and a damaged one."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory):
+    """200 images of 40 greys, and a damaged one."""
+    folder = tmp_path_factory.mktemp("images")
     for number in range(200):
-        tiny.write_picture(folder / f"{number:03}.png", number % 40)
+        tiny.write_image(folder / f"{number:03}.png", number % 40)
     (folder / "050.png").write_text("dear diary")
     return folder
 
 
 @pytest.fixture
-def job(scorer, pictures):
-    def made(inputs=(str(pictures),), scorer=scorer, style="csv", **plan):
+def job(scorer, images):
+    def made(inputs=(str(images),), scorer=scorer, style="csv", **plan):
         return Job(
             items=items(inputs, SourceOptions()),
             scorer=scorer,
@@ -46,9 +46,9 @@ def job(scorer, pictures):
     return made
 
 
-def command(model, pictures, out, *more):
+def command(model, images, out, *more):
     return [
-        *(LIFEIQA, "score", pictures, "--model", model, "--provider", "cpu", "--threads", "1"),
+        *(LIFEIQA, "score", images, "--model", model, "--provider", "cpu", "--threads", "1"),
         *("--workers", "1", "--shard", "10", "--format", "csv", "--out", out, *more),
     ]
 
@@ -58,10 +58,10 @@ def parts(folder):
 
 
 @pytest.fixture(scope="module")
-def unbroken(model, pictures, tmp_path_factory):
+def unbroken(model, images, tmp_path_factory):
     """The shards of a run that nobody disturbed."""
     out = tmp_path_factory.mktemp("unbroken") / "out"
-    done = subprocess.run(command(model, pictures, out), capture_output=True, check=False)
+    done = subprocess.run(command(model, images, out), capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
     return parts(out)
 
@@ -79,14 +79,14 @@ def test_a_run_leaves_whole_shards_and_its_totals(unbroken, job, tmp_path):
     }
 
 
-def test_killed_at_any_moment_it_finishes_the_rest(model, pictures, unbroken, tmp_path):
+def test_killed_at_any_moment_it_finishes_the_rest(model, images, unbroken, tmp_path):
     """No row is lost, none is there twice, and every bit is that of the unbroken run."""
     generator = random.Random(7)
     out, runs, places = tmp_path / "0", 0, []
     while len(places) < 20:
         more = generator.choice([0, 1, 1, 2])
         wanted = len(parts(out)) + more
-        process = subprocess.Popen(command(model, pictures, out), stderr=subprocess.PIPE)
+        process = subprocess.Popen(command(model, images, out), stderr=subprocess.PIPE)
         while process.poll() is None and len(parts(out)) < wanted:
             time.sleep(0.001)
         time.sleep(generator.uniform(0, 0.04 if more else 0.8))
@@ -101,7 +101,7 @@ def test_killed_at_any_moment_it_finishes_the_rest(model, pictures, unbroken, tm
             runs += 1
             out = tmp_path / str(runs)
 
-    done = subprocess.run(command(model, pictures, out), capture_output=True, check=False)
+    done = subprocess.run(command(model, images, out), capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
     assert parts(out) == unbroken
     assert [path for path in out.iterdir() if path.suffix == ".part"] == []
@@ -155,8 +155,8 @@ def test_a_shard_that_is_gone_is_made_again(job, tmp_path, unbroken, lost):
     assert parts(tmp_path / "out") == unbroken
 
 
-def test_shards_of_inputs_that_are_gone_do_not_stay(job, pictures, tmp_path):
-    names = [str(path) for path in sorted(pictures.iterdir())]
+def test_shards_of_inputs_that_are_gone_do_not_stay(job, images, tmp_path):
+    names = [str(path) for path in sorted(images.iterdir())]
     score_to_folder(job(names[:30]), tmp_path / "out")
     (tmp_path / "out" / "_ledger.sqlite").unlink()
 
@@ -171,14 +171,14 @@ def test_a_reader_of_data_sets_finds_the_rows_alone(job, tmp_path):
     assert pyarrow.parquet.read_table(tmp_path / "out").num_rows == 200
 
 
-def test_pictures_of_the_same_names_elsewhere_are_refused(model, pictures, tmp_path):
+def test_images_of_the_same_names_elsewhere_are_refused(model, images, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("path\n" + "\n".join(f"{number:03}.png" for number in range(20)))
     other = tmp_path / "other"
-    shutil.copytree(pictures, other)
-    for images, status in ((pictures, 0), (pictures, 0), (other, 2)):
+    shutil.copytree(images, other)
+    for folder, status in ((images, 0), (images, 0), (other, 2)):
         done = subprocess.run(
-            command(model, table, tmp_path / "out", "--images", images),
+            command(model, table, tmp_path / "out", "--images", folder),
             capture_output=True,
             text=True,
             check=False,
@@ -226,8 +226,8 @@ def test_another_crop_plan_is_refused(job, model, tmp_path):
         score_to_folder(job(scorer=scorer), tmp_path / "out")
 
 
-def test_other_inputs_are_refused(job, pictures, tmp_path):
-    names = [str(path) for path in sorted(pictures.iterdir())]
+def test_other_inputs_are_refused(job, images, tmp_path):
+    names = [str(path) for path in sorted(images.iterdir())]
     score_to_folder(job(names[:30]), tmp_path / "out")
 
     with pytest.raises(ConfigError, match=r"the inputs of part-00001.csv are not those"):
@@ -236,8 +236,8 @@ def test_other_inputs_are_refused(job, pictures, tmp_path):
         score_to_folder(job(names[:25]), tmp_path / "out")
 
 
-def test_more_inputs_at_the_end_are_scored_as_well(job, pictures, tmp_path):
-    names = [str(path) for path in sorted(pictures.iterdir())]
+def test_more_inputs_at_the_end_are_scored_as_well(job, images, tmp_path):
+    names = [str(path) for path in sorted(images.iterdir())]
     score_to_folder(job(names[:30]), tmp_path / "out")
 
     shards = score_to_folder(job(names), tmp_path / "out")
@@ -253,9 +253,9 @@ def test_a_folder_of_something_else_is_left_alone(job, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "letter.txt"]
 
 
-def test_two_runs_do_not_write_into_one_folder(job, model, pictures, tmp_path):
+def test_two_runs_do_not_write_into_one_folder(job, model, images, tmp_path):
     out = tmp_path / "out"
-    with subprocess.Popen(command(model, pictures, out), stderr=subprocess.DEVNULL) as first:
+    with subprocess.Popen(command(model, images, out), stderr=subprocess.DEVNULL) as first:
         while not (out / "_ledger.sqlite").exists():
             time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)
@@ -285,12 +285,12 @@ def test_settings_that_cannot_be_read_are_told(job, tmp_path, text):
 
 
 def test_a_full_disk_is_one_error_and_the_run_goes_on_when_there_is_room(
-    model, pictures, unbroken, tmp_path
+    model, images, unbroken, tmp_path
 ):
     """In a file system of its own, which a namespace of its own makes possible."""
     out = tmp_path / "disk"
     out.mkdir()
-    words = " ".join(f"'{word}'" for word in command(model, pictures, out / "out"))
+    words = " ".join(f"'{word}'" for word in command(model, images, out / "out"))
     script = (
         f"mount -t tmpfs -o size=64k none {out} || exit 77\n"
         f"{words}; echo status $?; ls -A {out}/out\n"

@@ -12,7 +12,7 @@ from lifeiqa.bulk.rows import Row
 
 MODEL = {"model": "tiny", "model_sha256": "ab" * 32}
 GOOD = Row(path="ä, b.png", score=0.1 + 0.2, std=0.0, width=3, height=4, crops=5, **MODEL)
-BAD = Row(path='the "worst"', error="ImageError", message="not, a picture", **MODEL)
+BAD = Row(path='the "worst"', error="ImageError", message="not, an image", **MODEL)
 FRAME = Row(
     path="a.mp4", score=0.5, std=0.25, width=3, height=4, crops=1, frame=7, time=1.5, **MODEL
 )
@@ -44,7 +44,7 @@ def test_a_table_is_for_people():
     assert written("table").decode().splitlines() == [
         "    score       std  path",
         "   0.3000    0.0000  ä, b.png",
-        '    error            the "worst": not, a picture',
+        '    error            the "worst": not, an image',
         "   0.5000    0.2500  a.mp4 at 1.50 s",
         "   0.5000    0.1000  a.mp4 as a whole, worst 5 % 0.2500, worst second 0.1250 from 2 s",
     ]

@@ -1,4 +1,4 @@
-"""From pictures to rows: batches across pictures, order, pictures that come again."""
+"""From images to rows: batches across images, order, images that come again."""
 
 import contextlib
 import shutil
@@ -41,8 +41,8 @@ def watched(model):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    return [tiny.write_picture(tmp_path / f"{grey}.png", 10 * grey) for grey in range(12)]
+def images(tmp_path):
+    return [tiny.write_image(tmp_path / f"{grey}.png", 10 * grey) for grey in range(12)]
 
 
 def test_rows_say_what_the_scorer_says(rows_of, scorer, tmp_path):
@@ -63,17 +63,17 @@ def test_rows_say_what_the_scorer_says(rows_of, scorer, tmp_path):
 
 
 @pytest.mark.parametrize("batch", [1, 8, 50])
-def test_batches_reach_across_pictures_and_end_with_their_shard(watched, rows_of, pictures, batch):
-    rows = rows_of(pictures, scorer=watched, batch=batch, shard=10)
+def test_batches_reach_across_images_and_end_with_their_shard(watched, rows_of, images, batch):
+    rows = rows_of(images, scorer=watched, batch=batch, shard=10)
 
     assert [row.score for row in rows] == [10 * grey for grey in range(12)]
     assert watched.session.batches == {1: [1] * 60, 8: [8] * 6 + [2, 8, 2], 50: [50, 10]}[batch]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_rows_keep_the_order_of_the_inputs(rows_of, pictures, tmp_path, workers):
+def test_rows_keep_the_order_of_the_inputs(rows_of, images, tmp_path, workers):
     (tmp_path / "bad.png").write_text("dear diary")
-    inputs = [pictures[3], tmp_path / "bad.png", pictures[1], tmp_path / "lost.png", pictures[2]]
+    inputs = [images[3], tmp_path / "bad.png", images[1], tmp_path / "lost.png", images[2]]
 
     rows = rows_of(inputs, workers=workers, batch=7)
 
@@ -83,37 +83,37 @@ def test_rows_keep_the_order_of_the_inputs(rows_of, pictures, tmp_path, workers)
     assert rows[3].message == "No such file or directory"
 
 
-def test_a_picture_that_comes_again_is_scored_once(watched, rows_of, pictures, tmp_path):
-    copy = shutil.copy(pictures[1], tmp_path / "copy.png")
-    again = Item("bytes", Data(pictures[1].read_bytes()))
+def test_an_image_that_comes_again_is_scored_once(watched, rows_of, images, tmp_path):
+    copy = shutil.copy(images[1], tmp_path / "copy.png")
+    again = Item("bytes", Data(images[1].read_bytes()))
 
-    rows = rows_of([pictures[1], copy, pictures[1], pictures[2], again], scorer=watched, batch=4)
+    rows = rows_of([images[1], copy, images[1], images[2], again], scorer=watched, batch=4)
 
     assert [row.score for row in rows] == [10, 10, 10, 20, 10]
     assert len({(row.std, row.crops, row.width) for row in rows}) == 1
     assert sum(watched.session.batches) == 2 * 5
 
 
-def test_a_picture_of_an_earlier_shard_is_scored_once(watched, rows_of, pictures):
-    rows = rows_of([*pictures, *pictures], scorer=watched, shard=5)
+def test_an_image_of_an_earlier_shard_is_scored_once(watched, rows_of, images):
+    rows = rows_of([*images, *images], scorer=watched, shard=5)
 
     assert [row.score for row in rows] == 2 * [10 * grey for grey in range(12)]
     assert sum(watched.session.batches) == 12 * 5
 
 
 @pytest.mark.parametrize("gain", ["nan", "inf"])
-def test_a_score_that_is_no_number_is_an_error(tmp_path, rows_of, pictures, gain):
+def test_a_score_that_is_no_number_is_an_error(tmp_path, rows_of, images, gain):
     model = tiny.write_model(tmp_path / "tiny.onnx", gain=float(gain))
     with Scorer(model, provider="cpu", threads=1) as scorer:
-        rows = rows_of([pictures[1], pictures[1]], scorer=scorer)
+        rows = rows_of([images[1], images[1]], scorer=scorer)
 
     for row in rows:
         assert (row.error, row.score) == ("ArtifactError", None)
         assert row.message.startswith(f"the model gave {gain}, which is no score. ")
 
 
-def test_crops_of_a_picture_that_came_before_are_not_kept(scorer):
-    """A thousand copies of one picture wait for a batch to fill: their rows do, and no more."""
+def test_crops_of_an_image_that_came_before_are_not_kept(scorer):
+    """A thousand copies of one image wait for a batch to fill: their rows do, and no more."""
     alive, most = [], 0
 
     def decoded():
@@ -158,7 +158,7 @@ def test_failures_come_in_order_too(rows_of):
     assert [row.path for row in rows] == [str(n) for n in range(3000)]
 
 
-def test_every_row_is_told_of(scorer, pictures, rows_of):
+def test_every_row_is_told_of(scorer, images, rows_of):
     seen = []
     items = iter([Item("a", Failure("ImageError", "bad")), Item("b", Data(b""))])
     shards = score_items(

@@ -18,10 +18,10 @@ def parts(path):
 
 
 @pytest.mark.parametrize("way", ["replaced", "written to", "removed"])
-def test_a_picture_that_is_changed_while_it_is_read_has_no_score(tmp_path, monkeypatch, way):
-    """Its digest would be that of another picture, which would get this one's score."""
-    path = tiny.write_picture(tmp_path / "a.png", 10)
-    other = tiny.write_picture(tmp_path / "other.png", 200)
+def test_an_image_that_is_changed_while_it_is_read_has_no_score(tmp_path, monkeypatch, way):
+    """Its digest would be that of another image, which would get this one's score."""
+    path = tiny.write_image(tmp_path / "a.png", 10)
+    other = tiny.write_image(tmp_path / "other.png", 200)
     cut = worker.cut
 
     def changing(*arguments, **options):
@@ -43,20 +43,20 @@ def test_a_picture_that_is_changed_while_it_is_read_has_no_score(tmp_path, monke
     assert wanted in failure.message
 
 
-def test_an_archive_that_is_gone_is_an_error_of_its_picture(tmp_path):
+def test_an_archive_that_is_gone_is_an_error_of_its_image(tmp_path):
     item = Item("a.tar/0.png", Member(str(tmp_path / "a.tar"), 512, 100))
 
     assert list(parts_of(item, TASK)) == [Failure("ImageError", "No such file or directory")]
 
 
 @pytest.mark.parametrize("path", ["./bad.png", ".//bad.png", "././bad.png"])
-def test_a_message_does_not_name_the_picture_again(tmp_path, monkeypatch, path):
+def test_a_message_does_not_name_the_image_again(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.png").write_text("dear diary")
 
     (failure,) = parts(path)
 
-    assert failure.message.startswith("not a picture in a format that is read")
+    assert failure.message.startswith("not an image in a format that is read")
 
 
 def test_memory_that_is_not_there_is_told_as_such(tmp_path, monkeypatch):
@@ -65,6 +65,6 @@ def test_memory_that_is_not_there_is_told_as_such(tmp_path, monkeypatch):
 
     monkeypatch.setattr(worker, "cut", greedy)
 
-    (failure,) = parts(tiny.write_picture(tmp_path / "a.png", 10))
+    (failure,) = parts(tiny.write_image(tmp_path / "a.png", 10))
 
     assert failure == Failure("WorkerError", "it takes more than 1250 MiB to decode")

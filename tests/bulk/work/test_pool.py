@@ -1,4 +1,4 @@
-"""Processes that decode: what is fatal to one costs its picture."""
+"""Processes that decode: what is fatal to one costs its image."""
 
 import contextlib
 import io
@@ -34,15 +34,15 @@ def decoded(items, workers=1, **settings):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    paths = [tiny.write_picture(tmp_path / f"{grey}.png", grey) for grey in range(20)]
+def images(tmp_path):
+    paths = [tiny.write_image(tmp_path / f"{grey}.png", grey) for grey in range(20)]
     return [Item(path.name, File(str(path))) for path in paths]
 
 
 @pytest.fixture
 def slow(tmp_path):
-    """A picture that takes much longer than any other."""
-    path = tiny.write_picture(tmp_path / "slow.png", 99, (5000, 5000))
+    """An image that takes much longer than any other."""
+    path = tiny.write_image(tmp_path / "slow.png", 99, (5000, 5000))
     return Item(path.name, File(str(path)))
 
 
@@ -54,26 +54,26 @@ def silent():
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_pictures_come_back_in_order_however_slow_one_is(pictures, slow, workers):
-    found = decoded([slow, *pictures], workers=workers)
+def test_images_come_back_in_order_however_slow_one_is(images, slow, workers):
+    found = decoded([slow, *images], workers=workers)
 
     assert [parts[0].crops[0, 0, 0, 0] for parts in found] == [99, *range(20)]
     assert {len(parts) for parts in found} == {1}
 
 
-def test_a_picture_that_takes_too_much_time_costs_itself_alone(pictures, slow):
-    first, (failure,), second = decoded([pictures[0], slow, pictures[1]], seconds=0.05)
+def test_an_image_that_takes_too_much_time_costs_itself_alone(images, slow):
+    first, (failure,), second = decoded([images[0], slow, images[1]], seconds=0.05)
 
     assert failure == Failure("WorkerError", "it took more than 0.05 s of processor time")
     assert first[0].crops[0, 0, 0, 0] == 0
     assert second[0].crops[0, 0, 0, 0] == 1
 
 
-def test_a_process_that_is_killed_costs_its_picture_alone(pictures, silent):
+def test_a_process_that_is_killed_costs_its_image_alone(images, silent):
     server, item = silent
     found = []
     with Pool(task(), 1, 5) as decoders:
-        for each, parts in decoders.decoded([pictures[0], item, pictures[1]]):
+        for each, parts in decoders.decoded([images[0], item, images[1]]):
             if each is item:
                 with closing(server.accept()[0]):  # it asks now
                     os.kill(*children(), signal.SIGKILL)
@@ -86,28 +86,28 @@ def test_a_process_that_is_killed_costs_its_picture_alone(pictures, silent):
     assert [part.crops[0, 0, 0, 0] for part in (found[0], found[2])] == [0, 1]
 
 
-def test_silence_costs_its_picture_alone(monkeypatch, pictures, silent):
+def test_silence_costs_its_image_alone(monkeypatch, images, silent):
     monkeypatch.setattr(pool, "STALL", 0.5)
 
-    (failure,), (part,) = decoded([silent[1], pictures[3]])
+    (failure,), (part,) = decoded([silent[1], images[3]])
 
     assert failure == Failure("WorkerError", "nothing came of it for 0.5 s")
     assert part.crops[0, 0, 0, 0] == 3
 
 
-def test_no_process_outlives_its_pool(pictures):
+def test_no_process_outlives_its_pool(images):
     with Pool(task(), 2, 5) as decoders:
-        first(decoders.decoded(pictures))
+        first(decoders.decoded(images))
         assert children()
 
     assert not children()
     assert not [each for each in threading.enumerate() if each.name.startswith("decoder")]
 
 
-def test_a_process_ends_when_the_one_that_started_it_is_gone(pictures):
+def test_a_process_ends_when_the_one_that_started_it_is_gone(images):
     """As it is after kill -9: nobody closes anything in order."""
     decoders = Pool(task(), 1, 5)
-    first(decoders.decoded(pictures))
+    first(decoders.decoded(images))
     (child,) = children()
     (worker,) = decoders._alive
     worker._connection.close()
@@ -121,32 +121,32 @@ def test_a_process_ends_when_the_one_that_started_it_is_gone(pictures):
     decoders.close()
 
 
-def test_a_process_that_cannot_start_ends_the_run(monkeypatch, pictures):
+def test_a_process_that_cannot_start_ends_the_run(monkeypatch, images):
     monkeypatch.setattr(sys, "executable", "/bin/false")
 
     with pytest.raises(WorkerError, match="ended at its start with exit status 1: /bin/false"):
-        decoded(pictures)
+        decoded(images)
 
 
-def test_a_process_in_place_of_a_dead_one_may_start_at_the_second_try(monkeypatch, pictures):
+def test_a_process_in_place_of_a_dead_one_may_start_at_the_second_try(monkeypatch, images):
     """Where memory is short, the one that starts is the next to be killed."""
     monkeypatch.setattr(pool, "_PAUSES", (0.05,) * 100)
     works = sys.executable
     with Pool(task(), 1, 5) as decoders:
-        first(decoders.decoded(pictures[:1]))
+        first(decoders.decoded(images[:1]))
         monkeypatch.setattr(sys, "executable", "/bin/false")
         (worker,) = decoders._alive
-        worker.kill()  # while it has no picture
+        worker.kill()  # while it has no image
         worker._process.wait()  # until the last of its threads is gone
         threading.Timer(0.5, lambda: setattr(sys, "executable", works)).start()
-        found = [list(parts) for _, parts in decoders.decoded(pictures[:2])]
+        found = [list(parts) for _, parts in decoders.decoded(images[:2])]
 
     assert [part.crops[0, 0, 0, 0] for (part,) in found] == [0, 1]
 
 
-def test_what_stands_before_an_error_of_the_source_is_decoded(pictures):
+def test_what_stands_before_an_error_of_the_source_is_decoded(images):
     def source():
-        yield from pictures[:7]
+        yield from images[:7]
         raise DatasetError("the list ends in nonsense")
 
     found = []
@@ -156,21 +156,21 @@ def test_what_stands_before_an_error_of_the_source_is_decoded(pictures):
     assert [part.crops[0, 0, 0, 0] for (part,) in found] == [*range(7)]
 
 
-def test_modules_of_the_folder_that_is_scored_are_not_imported(monkeypatch, pictures, tmp_path):
+def test_modules_of_the_folder_that_is_scored_are_not_imported(monkeypatch, images, tmp_path):
     (tmp_path / "PIL.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
 
-    assert decoded(pictures[:1])[0][0].crops.shape == (5, tiny.SIZE, tiny.SIZE, 3)
+    assert decoded(images[:1])[0][0].crops.shape == (5, tiny.SIZE, tiny.SIZE, 3)
 
 
-def test_inputs_are_asked_for_as_room_is_made(pictures):
+def test_inputs_are_asked_for_as_room_is_made(images):
     asked = []
 
     def watched():
         for number in range(1000):
             asked.append(number)
-            yield pictures[number % 20]
+            yield images[number % 20]
 
     with Pool(task(), 1, 5) as decoders:
         found = decoders.decoded(watched())
@@ -179,7 +179,7 @@ def test_inputs_are_asked_for_as_room_is_made(pictures):
         assert len(asked) <= 5 + 64
 
 
-def test_bytes_that_wait_are_bounded(monkeypatch, pictures, tmp_path):
+def test_bytes_that_wait_are_bounded(monkeypatch, images, tmp_path):
     monkeypatch.setattr(pool, "_MOST_BYTES", 100_000)
     data = (tmp_path / "1.png").read_bytes() + bytes(50_000)
     asked = []
@@ -195,15 +195,15 @@ def test_bytes_that_wait_are_bounded(monkeypatch, pictures, tmp_path):
         assert len(asked) == 2
 
 
-def test_a_failure_that_is_known_already_passes_through(pictures):
+def test_a_failure_that_is_known_already_passes_through(images):
     known = Item("folder", Failure("ImageError", "Permission denied"))
 
-    assert decoded([known, pictures[2]])[0] == [known.origin]
+    assert decoded([known, images[2]])[0] == [known.origin]
 
 
 @pytest.mark.parametrize("thumbnails", [False, True])
-def test_a_thumbnail_comes_when_asked_for(pictures, thumbnails):
-    ((part,),) = decoded(pictures[:1], thumbnails=thumbnails)
+def test_a_thumbnail_comes_when_asked_for(images, thumbnails):
+    ((part,),) = decoded(images[:1], thumbnails=thumbnails)
 
     assert (part.thumbnail is not None) == thumbnails
 
@@ -225,13 +225,13 @@ def children():
     return found
 
 
-def test_a_picture_that_asks_for_too_much_memory_costs_itself_alone(pictures):
+def test_an_image_that_asks_for_too_much_memory_costs_itself_alone(images):
     """34 bytes, of which a WebP decoder makes 128 megapixels, with as much again for itself."""
     bomb = Image.new("RGB", (16000, 8000))
     stream = io.BytesIO()
     bomb.save(stream, "WEBP", lossless=True, method=0)
 
-    (failure,), (part,) = decoded([Item("bomb", Data(stream.getvalue())), pictures[4]])
+    (failure,), (part,) = decoded([Item("bomb", Data(stream.getvalue())), images[4]])
 
     assert failure == Failure("WorkerError", "it takes more than 1250 MiB to decode")
     assert part.crops[0, 0, 0, 0] == 4

@@ -1,9 +1,9 @@
-// Decodes and cuts damaged copies of picture files, under sanitizers that end it at the first
+// Decodes and cuts damaged copies of image files, under sanitizers that end it at the first
 // fault:
 //
 //     mutate COPIES FILE...
 //
-// Prints how many copies of each file gave a picture and how many an error. The damage is the same
+// Prints how many copies of each file gave an image and how many an error. The damage is the same
 // in every run.
 #include <algorithm>
 #include <cstdio>
@@ -71,14 +71,14 @@ int main(int count, char** texts) {
   for (int each = 2; each < count; ++each) {
     const Data whole = contents_of(texts[each]);
     std::mt19937_64 random(static_cast<unsigned>(each));
-    int pictures = 0, errors = 0;
+    int images = 0, errors = 0;
     for (int copy = std::atoi(texts[1]); copy > 0; --copy) {
       const Data data = damaged(whole, random);
       try {
-        const lifeiqa::Picture picture =
+        const lifeiqa::Image image =
             lifeiqa::decode(data.data(), data.size(), "copy", max_pixels);
-        lifeiqa::cut(picture.rgb.data(), picture.width, picture.height, picture.width * 3, feed);
-        ++pictures;
+        lifeiqa::cut(image.rgb.data(), image.width, image.height, image.width * 3, feed);
+        ++images;
       } catch (const lifeiqa::Error& error) {
         if (error.code() != lifeiqa::Code::image) {
           std::fprintf(stderr, "%s\n", error.what());
@@ -87,7 +87,7 @@ int main(int count, char** texts) {
         ++errors;
       }
     }
-    std::printf("%s %d %d\n", texts[each], pictures, errors);
+    std::printf("%s %d %d\n", texts[each], images, errors);
   }
   return 0;
 }

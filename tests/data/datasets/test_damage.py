@@ -86,23 +86,23 @@ def test_a_text_that_is_not_utf8_is_refused(name, file, tmp_path):
 
 
 @every_dataset
-def test_missing_pictures_are_counted_and_the_first_is_named(name, tmp_path):
+def test_missing_images_are_counted_and_the_first_is_named(name, tmp_path):
     names = build(name, tmp_path)
     for lost in (names[1], names[2]):
         (tmp_path / lost).unlink()
 
     message = refusal(SMALL[name], tmp_path)
 
-    assert f"2 of {SMALL[name].count} pictures are missing" in message
+    assert f"2 of {SMALL[name].count} images are missing" in message
     assert names[1].rpartition("/")[2].lower() in message.lower()
 
 
-def test_a_folder_is_no_picture(tmp_path):
+def test_a_folder_is_no_image(tmp_path):
     names = trees.kadid(tmp_path)
     (tmp_path / names[0]).unlink()
     (tmp_path / names[0]).mkdir()
 
-    assert "1 of 4 pictures are missing" in refusal(SMALL["kadid"], tmp_path)
+    assert "1 of 4 images are missing" in refusal(SMALL["kadid"], tmp_path)
 
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name != "live"])
@@ -112,7 +112,7 @@ def test_a_row_too_few_is_told_with_the_number_that_is_expected(name, tmp_path):
 
     message = refusal(one_more, tmp_path)
 
-    assert f"{SMALL[name].count} pictures, {one_more.count} are expected" in message
+    assert f"{SMALL[name].count} images, {one_more.count} are expected" in message
     assert any(str(tmp_path / file) in message for file in LABEL_FILES[name])
 
 
@@ -171,7 +171,7 @@ def test_a_column_that_is_missing_is_named_beside_those_that_are_there(tmp_path)
     assert "the columns dist_img, dmos are expected; it has dist_img, ref_img, score" in message
 
 
-def test_a_picture_that_is_listed_twice_is_refused(tmp_path):
+def test_an_image_that_is_listed_twice_is_refused(tmp_path):
     trees.tid2013(tmp_path)
     replace_in(tmp_path / "mos_with_names.txt", "I01_08_1.bmp", "i01_01_1.BMP")
 
@@ -180,12 +180,12 @@ def test_a_picture_that_is_listed_twice_is_refused(tmp_path):
     assert "is listed twice, in rows 1 and 2" in message
 
 
-def test_a_name_that_leads_out_of_the_folder_is_no_picture(tmp_path):
+def test_a_name_that_leads_out_of_the_folder_is_no_image(tmp_path):
     trees.koniq(tmp_path, sets=False)
     (tmp_path / "secret.jpg").touch()
     replace_in(tmp_path / LABEL_FILES["koniq"][0], "10.jpg", "../secret.jpg")
 
-    assert "pictures are missing, first ../secret.jpg" in refusal(SMALL["koniq"], tmp_path)
+    assert "images are missing, first ../secret.jpg" in refusal(SMALL["koniq"], tmp_path)
 
 
 def test_an_unknown_data_set_is_told_the_known_ones(tmp_path):

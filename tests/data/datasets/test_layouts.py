@@ -13,7 +13,7 @@ from lifeiqa.data.datasets import DATASETS, read_dataset
 
 
 @every_dataset
-def test_a_copy_gives_each_picture_in_the_order_of_its_labels(name, tmp_path):
+def test_a_copy_gives_each_image_in_the_order_of_its_labels(name, tmp_path):
     names = build(name, tmp_path)
 
     table = SMALL[name].read(tmp_path)
@@ -27,7 +27,7 @@ def test_a_copy_gives_each_picture_in_the_order_of_its_labels(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "pictures", "low", "high", "direction"),
+    ("name", "images", "low", "high", "direction"),
     [
         ("live", 779, 0, 100, "lower"),
         ("csiq", 866, 0, 1, "lower"),
@@ -39,13 +39,13 @@ def test_a_copy_gives_each_picture_in_the_order_of_its_labels(name, tmp_path):
         ("biq2021", 12000, 0, 1, "higher"),
     ],
 )
-def test_the_published_figures_are_these(name, pictures, low, high, direction):
+def test_the_published_figures_are_these(name, images, low, high, direction):
     dataset = DATASETS[name]
 
-    assert dataset.count == pictures
+    assert dataset.count == images
     assert (dataset.labels.low, dataset.labels.high) == (low, high)
     assert dataset.labels.direction == direction
-    assert sum(dataset.parts.values()) in (0, pictures)
+    assert sum(dataset.parts.values()) in (0, images)
 
 
 def test_live_takes_the_realigned_scores_and_drops_the_copies_of_references(tmp_path):
@@ -135,7 +135,7 @@ def test_tid2013_names_tell_the_reference_and_the_distortion(tmp_path):
     assert table.scores == (5.0, 5.125, 5.25, 5.375, 5.5, 5.625)
 
 
-@pytest.mark.parametrize("name", ["I01_25_1.bmp", "I01_00_1.bmp", "I01_1.bmp", "picture.bmp"])
+@pytest.mark.parametrize("name", ["I01_25_1.bmp", "I01_00_1.bmp", "I01_1.bmp", "image.bmp"])
 def test_tid2013_refuses_a_name_of_another_form(tmp_path, name):
     trees.tid2013(tmp_path)
     replace_in(tmp_path / "mos_with_names.txt", "I01_08_1.bmp", name)
@@ -152,7 +152,7 @@ def test_tid2013_refuses_a_line_of_other_words(tmp_path):
     assert "line 2: '5.12500 0.1 I01_08_1.bmp': a score and a name expected" in message
 
 
-def test_kadid_does_not_take_references_for_pictures(tmp_path):
+def test_kadid_does_not_take_references_for_images(tmp_path):
     trees.kadid(tmp_path)
 
     table = SMALL["kadid"].read(tmp_path)
@@ -162,7 +162,7 @@ def test_kadid_does_not_take_references_for_pictures(tmp_path):
     assert table.scores == (1.0, 2.0, 3.0, 4.0)
 
 
-def test_livec_drops_the_pictures_that_trained_the_observers(tmp_path):
+def test_livec_drops_the_images_that_trained_the_observers(tmp_path):
     trees.livec(tmp_path)
 
     table = SMALL["livec"].read(tmp_path)
@@ -204,18 +204,18 @@ def test_koniq_is_read_from_the_file_of_the_sets_alone(tmp_path):
     assert table.paths[0] == tmp_path / "512x384" / "13.jpg"
 
 
-def test_koniq_prefers_the_large_pictures(tmp_path):
+def test_koniq_prefers_the_large_images(tmp_path):
     trees.koniq(tmp_path, size="512x384")
     trees.koniq(tmp_path)
 
     assert {path.parent.name for path in SMALL["koniq"].read(tmp_path).paths} == {"1024x768"}
 
 
-def test_koniq_refuses_a_picture_that_is_in_no_set(tmp_path):
+def test_koniq_refuses_an_image_that_is_in_no_set(tmp_path):
     trees.koniq(tmp_path)
     replace_in(tmp_path / "koniq10k_distributions_sets.csv", "11.jpg", "99.jpg")
 
-    assert "1 of 4 pictures are in no set, first 11.jpg" in refusal(SMALL["koniq"], tmp_path)
+    assert "1 of 4 images are in no set, first 11.jpg" in refusal(SMALL["koniq"], tmp_path)
 
 
 def test_koniq_refuses_a_set_that_it_does_not_know(tmp_path):
@@ -231,7 +231,7 @@ def test_the_parts_of_an_official_split_are_counted(tmp_path):
 
     message = refusal(SMALL["koniq"], tmp_path)
 
-    assert "3 pictures in the train part, 2 are expected" in message
+    assert "3 images in the train part, 2 are expected" in message
 
 
 def test_biq2021_has_two_lists_for_its_two_parts(tmp_path):

@@ -13,9 +13,9 @@ KONIQ = dataclasses.replace(DATASETS["koniq"], count=4, parts={"train": 2, "val"
 
 @pytest.fixture
 def copy(tmp_path):
-    """A small copy of KonIQ-10k whose pictures can be read."""
+    """A small copy of KonIQ-10k whose images can be read."""
     for name in trees.koniq(tmp_path):
-        tiny.write_picture(tmp_path / name)
+        tiny.write_image(tmp_path / name)
     return tmp_path
 
 
@@ -33,7 +33,7 @@ def test_a_complete_copy_is_true_and_told_in_numbers(copy):
 def test_references_and_distortions_are_counted(tmp_path):
     names = trees.kadid(tmp_path)
     for name in names:
-        tiny.write_picture(tmp_path / name)
+        tiny.write_image(tmp_path / name)
 
     report = check(dataclasses.replace(DATASETS["kadid"], count=4), tmp_path)
 
@@ -43,7 +43,7 @@ def test_references_and_distortions_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_file_that_is_no_picture_is_named(copy, whole):
+def test_a_file_that_is_no_image_is_named(copy, whole):
     bad = copy / "1024x768" / "12.jpg"
     bad.write_text("dear diary")
 
@@ -51,11 +51,11 @@ def test_a_file_that_is_no_picture_is_named(copy, whole):
 
     assert not report
     (error,) = report.unreadable
-    assert error.startswith(f"{bad}: not a picture")
+    assert error.startswith(f"{bad}: not an image")
     assert f"3 of 4\n  {error}" in str(report)
 
 
-def test_a_picture_that_ends_early_is_seen_by_decoding_alone(copy):
+def test_an_image_that_ends_early_is_seen_by_decoding_alone(copy):
     cut = copy / "1024x768" / "12.jpg"
     cut.write_bytes(cut.read_bytes()[:60])
 
@@ -73,7 +73,7 @@ def test_a_score_outside_the_range_is_told(copy):
     assert "found 70.5 to 173.5: OUTSIDE the range" in str(report)
 
 
-def test_progress_ends_with_the_last_picture(copy):
+def test_progress_ends_with_the_last_image(copy):
     lines: list[str] = []
 
     check(KONIQ, copy, whole=True, progress=lines.append)
@@ -82,7 +82,7 @@ def test_progress_ends_with_the_last_picture(copy):
 
 
 def test_an_incomplete_copy_is_an_error(copy):
-    with pytest.raises(DatasetError, match="4 pictures, 10,073 are expected"):
+    with pytest.raises(DatasetError, match="4 images, 10,073 are expected"):
         check(DATASETS["koniq"], copy)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from helpers import tiny
 from lifeiqa.runtimes.batching import BUCKETS, buckets_of
-from lifeiqa.runtimes.onnxruntime.io_binding import BoundRuns
+from lifeiqa.runtimes.onnxruntime.io_binding import IoBindingRunner
 
 
 @pytest.fixture
@@ -23,7 +23,8 @@ def opened(path):
 
 
 def bound(session, *, batch=None, graphs=False):
-    return BoundRuns(onnxruntime, session, buckets=buckets_of(batch), device="cpu", graphs=graphs)
+    buckets = buckets_of(batch)
+    return IoBindingRunner(onnxruntime, session, buckets=buckets, device="cpu", graphs=graphs)
 
 
 def noise(count, seed=0):

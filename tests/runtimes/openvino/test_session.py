@@ -25,7 +25,7 @@ from lifeiqa.runtimes.openvino.session import OpenVINOSession
 from lifeiqa.weights import bundled
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import onnx_from_model, set_metadata
-from lifeiqa_export.half import halve
+from lifeiqa_export.half import to_half
 from lifeiqa_export.photographs import photographs
 
 
@@ -43,7 +43,7 @@ def graphs(tmp_path_factory):
     network, manifest = load_checkpoint(bundled(suffix=".safetensors"))
     dense = densify(ScoringModel(network, manifest.preprocessing, manifest.labels).eval())
     forms = {
-        "fp16": (halve(dense), {"precision": "fp16"}),
+        "fp16": (to_half(dense), {"precision": "fp16"}),
         "static": (dense, {"batch": 4}),
     }
     for name, (model, changes) in forms.items():

@@ -32,7 +32,7 @@ typedef struct lifeiqa_options {
   const char* crops;    /* a crop plan in place of the model's own */
   const char* provider; /* "cpu" or "cuda" */
   int32_t threads;      /* CPU threads within one run */
-  int64_t max_pixels;   /* the largest picture that is taken; 0 is 128 megapixels */
+  int64_t max_pixels;   /* the largest image that is taken; 0 is 128 megapixels */
 } lifeiqa_options;
 
 typedef struct lifeiqa_score {
@@ -64,7 +64,7 @@ LIFEIQA_EXPORT int lifeiqa_score_rgb(const lifeiqa_scorer* scorer, const uint8_t
                                      lifeiqa_score* score, float* crops);
 LIFEIQA_EXPORT int lifeiqa_score_file(const lifeiqa_scorer* scorer, const char* path,
                                       lifeiqa_score* score, float* crops);
-/* name stands for the picture in an error; it may be null. */
+/* name stands for the image in an error; it may be null. */
 LIFEIQA_EXPORT int lifeiqa_score_bytes(const lifeiqa_scorer* scorer, const void* data,
                                        size_t length, const char* name, lifeiqa_score* score,
                                        float* crops);
@@ -77,8 +77,8 @@ LIFEIQA_EXPORT int lifeiqa_decode(const void* data, size_t length, const char* n
                                   int64_t max_pixels, uint8_t** rgb, int32_t* width,
                                   int32_t* height);
 
-/* Cuts a picture into crops, count * size * size * 3 bytes, which lifeiqa_free gives back.
-   short_side of 0 keeps every picture at its own size. */
+/* Cuts an image into crops, count * size * size * 3 bytes, which lifeiqa_free gives back.
+   short_side of 0 keeps every image at its own size. */
 LIFEIQA_EXPORT int lifeiqa_cut(const uint8_t* rgb, int32_t width, int32_t height, ptrdiff_t stride,
                                int32_t size, int32_t short_side, const char* resample,
                                const char* plan, uint8_t** crops, int32_t* count);

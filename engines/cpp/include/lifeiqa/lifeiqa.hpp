@@ -1,7 +1,7 @@
-// Blind image quality in C++17: a picture and a model file of lifeiqa in, the score out.
+// Blind image quality in C++17: an image and a model file of lifeiqa in, the score out.
 //
 //     auto scorer = lifeiqa::Scorer::open("lite0-biq2021.onnx");
-//     lifeiqa::Score score = scorer.score_file("picture.jpg");
+//     lifeiqa::Score score = scorer.score_file("image.jpg");
 //
 // The crops are those of the Python package, byte for byte, and so are the scores of one runtime.
 //
@@ -30,7 +30,7 @@ namespace lifeiqa {
 enum class Code {
   ok = 0,
   config = 1,           // a setting that cannot work
-  image = 2,            // a picture that cannot be decoded or cropped
+  image = 2,            // an image that cannot be decoded or cropped
   artifact = 3,         // a model file that is missing, damaged or not what its manifest says
   engine_mismatch = 4,  // an engine built for another TensorRT or another chip than is here
   device = 5,           // no CUDA driver or device, or a CUDA call that failed
@@ -73,8 +73,8 @@ class Result {
   Status status_;
 };
 
-// A picture in memory: RGB, 8 bits a sample, rows from the top.
-struct Picture {
+// An image in memory: RGB, 8 bits a sample, rows from the top.
+struct Image {
   std::vector<std::uint8_t> rgb;  // width * height * 3
   int width = 0;
   int height = 0;
@@ -93,7 +93,7 @@ struct Score {
   std::vector<float> crops;  // score of each crop, in the order of the crop plan
 };
 
-// How a picture becomes crops; a model file says it of itself.
+// How an image becomes crops; a model file says it of itself.
 struct Preprocessing {
   int size = 224;                    // side of a crop in pixels
   std::optional<int> short_side;     // a larger shorter side is reduced to it; none: never
@@ -101,7 +101,7 @@ struct Preprocessing {
   std::string plan = "five";         // center, five, grid:N or random:N:SEED
 };
 
-// Largest picture taken unless Options say otherwise: 128 megapixels.
+// Largest image taken unless Options say otherwise: 128 megapixels.
 constexpr std::int64_t max_pixels_default = 128'000'000;
 
 struct Options {
@@ -160,12 +160,12 @@ class LIFEIQA_EXPORT Scorer {
 };
 
 // Decodes a JPEG or PNG by the policy of README.md.
-LIFEIQA_EXPORT Picture decode_file(const std::string& path,
+LIFEIQA_EXPORT Image decode_file(const std::string& path,
                                    std::int64_t max_pixels = max_pixels_default);
-LIFEIQA_EXPORT Picture decode(const void* data, std::size_t length, const std::string& name = "",
+LIFEIQA_EXPORT Image decode(const void* data, std::size_t length, const std::string& name = "",
                               std::int64_t max_pixels = max_pixels_default);
 
-// Cuts a picture into crops.
+// Cuts an image into crops.
 LIFEIQA_EXPORT Crops cut(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
                          const Preprocessing& preprocessing);
 

@@ -1,4 +1,4 @@
-// Pictures: a tile for each, the dialog that it opens, and the grid of those that are chosen.
+// Images: a tile for each, the dialog that it opens, and the grid of those that are chosen.
 
 function tile(list, position) {
   const row = list[position];
@@ -11,14 +11,14 @@ function tile(list, position) {
   return make("li", {}, button);
 }
 
-const detail = { list: pictures, position: 0 };
+const detail = { list: images, position: 0 };
 
 function openDetail(list, position) {
   detail.list = list;
   detail.position = Math.max(0, Math.min(list.length - 1, position));
   const row = list[detail.position];
   $("detail-name").replaceChildren(make("bdi", {}, shown(base(row.path))));
-  $("detail-picture").replaceChildren(thumbnail(row));
+  $("detail-image").replaceChildren(thumbnail(row));
   facts($("detail-facts"), [
     ["Score", score(row.score)],
     ["Deviation over its crops", row.std === undefined ? undefined : score(row.std)],

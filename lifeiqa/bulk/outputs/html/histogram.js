@@ -6,10 +6,10 @@ function drawHistogram() {
   const highest = Math.max(...bins, 1);
   $("histogram").setAttribute("viewBox", `0 0 ${bins.length} 100`);
   bins.forEach((count, bin) => {
-    const tall = count === 0 ? 0 : Math.max(1.5, 98 * count / highest);  // one picture is seen, too
+    const tall = count === 0 ? 0 : Math.max(1.5, 98 * count / highest);  // one image is seen, too
     const back = rectangle("back", bin, 1, 0, 100);
     const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
-    title.textContent = `${edges[bin]} to ${edges[bin + 1]}: ${many(count, "picture")}`;
+    title.textContent = `${edges[bin]} to ${edges[bin + 1]}: ${many(count, "image")}`;
     back.append(title);
     $("histogram").append(back, rectangle("bar", bin + 0.06, 0.88, 100 - tall, tall));
   });
@@ -22,11 +22,11 @@ function drawHistogram() {
     $("axis").append(mark);
   }
   const [low, high] = about.extent;
-  const range = `${many(about.counts.pictures, "score")} from ${score(low)} to ${score(high)}`;
+  const range = `${many(about.counts.images, "score")} from ${score(low)} to ${score(high)}`;
   $("histogram").ariaLabel = `Histogram of ${range}. The filters below choose a range by numbers.`;
   document.querySelector("figcaption").textContent =
     `${range}. The ${lowerIsWorse ? "left" : "right"} is worse. `
-    + "Click a bar, or drag over several, to see their pictures.";
+    + "Click a bar, or drag over several, to see their images.";
 }
 
 function rectangle(kind, x, width, y, height) {

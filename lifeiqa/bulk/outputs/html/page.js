@@ -16,7 +16,7 @@ const contains = (row, text) => (row.key ??= shown(row.path).toLowerCase()).incl
 
 function refresh() {
   const filter = chosen();
-  orders.name ??= filter.order === "name" ? pictures.toSorted(byName) : undefined;
+  orders.name ??= filter.order === "name" ? images.toSorted(byName) : undefined;
   grid.list = filter.failures ? [] : orders[filter.order].filter((row) =>
     row.score >= filter.low && row.score < filter.high
     && (!filter.small || Math.min(row.width, row.height) < about.crop_size)
@@ -24,13 +24,13 @@ function refresh() {
   grid.current = 0;
   const listed = fillFailures(filter);
   fillVideos(filter);
-  for (const id of ["ends", "distribution", "pictures"]) {
-    $(id).hidden = filter.failures || pictures.length === 0;
+  for (const id of ["ends", "distribution", "images"]) {
+    $(id).hidden = filter.failures || images.length === 0;
   }
   $("nothing").hidden = grid.list.length > 0;
   $("count").value = filter.failures
     ? `${whole(listed)} of ${many(about.counts.failures, "failure")}`
-    : `${whole(grid.list.length)} of ${many(pictures.length, "picture")}`
+    : `${whole(grid.list.length)} of ${many(images.length, "image")}`
       + (about.counts.frames ? " and frames" : "");
   markHistogram(filter.low, filter.high);
   layOut();
@@ -73,7 +73,7 @@ function showFrames(row) {
   button.addEventListener("click", () => {
     $("text").value = shown(row.path);
     refresh();
-    $("pictures").scrollIntoView();
+    $("images").scrollIntoView();
   });
   return button;
 }
@@ -82,7 +82,7 @@ function describe() {
   const { counts, labels } = about;
   document.title = about.title;
   document.querySelector("h1").textContent = shown(about.title);
-  const found = [many(counts.pictures - counts.frames, "picture")];
+  const found = [many(counts.images - counts.frames, "image")];
   if (counts.videos || counts.frames) {
     found.push(many(counts.videos, "video"), many(counts.frames, "frame"));
   }
@@ -97,9 +97,9 @@ function describe() {
     ["sha256 of the model", about.model_sha256],
   ]);
   $("small-label").textContent = `small (below ${about.crop_size} px)`;
-  if (pictures.length < counts.pictures) {
-    const half = pictures.length / 2;
-    $("sampled").textContent = `Of ${whole(counts.pictures)} pictures, this page holds the worst `
+  if (images.length < counts.images) {
+    const half = images.length / 2;
+    $("sampled").textContent = `Of ${whole(counts.images)} images, this page holds the worst `
       + `${whole(half)} and the best ${whole(half)}. Counts and histogram are over all.`;
     $("sampled").hidden = false;
   }

@@ -18,15 +18,15 @@ rows.forEach((row, place) => { row.place = place; });
 
 const failures = rows.filter((row) => row.error !== undefined);
 const videos = rows.filter((row) => row.low5 !== undefined);
-const pictures = rows.filter((row) => row.error === undefined && row.low5 === undefined);
+const images = rows.filter((row) => row.error === undefined && row.low5 === undefined);
 const lowerIsWorse = about.labels.direction === "higher";
 const collator = new Intl.Collator("en", { numeric: true });
 const byScore = (a, b) =>
   (lowerIsWorse ? a.score - b.score : b.score - a.score) || a.place - b.place;
 const byName = (a, b) => collator.compare(a.path, b.path) || (a.frame ?? 0) - (b.frame ?? 0);
-pictures.sort(byScore);
+images.sort(byScore);
 // By name they are sorted when that is first asked for.
-const orders = { worst: pictures, best: pictures.toReversed() };
+const orders = { worst: images, best: images.toReversed() };
 
 // Four digits that tell scores apart: 0.1234 of a range of 1, 12.34 of a range of 100.
 const magnitude = Math.ceil(Math.log10(about.labels.high - about.labels.low));
@@ -51,9 +51,9 @@ function thumbnail(row) {
   const block = blocks[Math.floor(row.place / about.block)];
   block.data ??= read(block.element);
   const data = block.data[row.place % about.block];
-  if (data === null) return make("span", { className: "picture" }, "no thumbnail");
+  if (data === null) return make("span", { className: "image" }, "no thumbnail");
   const image = make("img", { src: `data:image/webp;base64,${data}`, alt: "", decoding: "async" });
-  return make("span", { className: "picture" }, image);
+  return make("span", { className: "image" }, image);
 }
 
 function facts(list, pairs) {
