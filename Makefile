@@ -13,7 +13,7 @@ CPP_SOURCES = $$(find engines/cpp tests/cpp -path engines/cpp/build -prune -o -n
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test browser cpp test-cpp test-gpu lint card bench bench-bulk clean
+.PHONY: demo test docs reference browser cpp test-cpp test-gpu lint card bench bench-bulk clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -24,6 +24,14 @@ demo: $(INSTALLED)
 
 test: lint
 	$(BIN)/pytest
+
+# Serves the documentation and builds it again after a change. `make test` builds it with --strict.
+docs: $(INSTALLED)
+	$(BIN)/mkdocs serve
+
+# Writes docs/reference/cli.md from the commands.
+reference: $(INSTALLED)
+	$(BIN)/python tools/cli_reference.py
 
 # What the page of `lifeiqa score --html` is tested in; without it those tests are skipped.
 browser:

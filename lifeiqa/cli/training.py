@@ -98,7 +98,9 @@ def train(
 @click.command()
 @click.argument("kind", type=click.Choice(["ablation", "pairs", "data", "stages"]))
 @_experiment_options
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each network."
+)
 @guarded
 def study(kind: str, out: Path, seeds: int, **experiment_options: Any) -> None:
     """Train the networks of a table of the paper alike, and print it in the paper's form.
@@ -120,7 +122,9 @@ def study(kind: str, out: Path, seeds: int, **experiment_options: Any) -> None:
 
 @click.command()
 @_experiment_options
-@click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
+@click.option(
+    "--folds", type=click.IntRange(2), default=5, show_default=True, help="Parts of the images."
+)
 @click.option(
     "--seeds", type=click.IntRange(1), default=4, show_default=True, help="Models for an image."
 )

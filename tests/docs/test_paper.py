@@ -1,0 +1,44 @@
+"""Every link of the documentation to a source file leads to a file, and to what it names."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from docs_hooks import LINK, repository_path, symbols  # noqa: E402
+
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+# The lines of (11) and (21) use up four numbers that do not occur.
+EQUATIONS = set(range(1, 29)) - {9, 10, 19, 20}
+
+
+def sources(page):
+    """Text of each link of a page to a file outside docs/, and that file."""
+    name = page.relative_to(ROOT / "docs").as_posix()
+    for link in LINK.finditer(page.read_text("utf-8")):
+        path = repository_path(name, link["target"].partition("#")[0])
+        if path is not None:
+            yield link["text"], ROOT / path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_linked_sources_exist_and_hold_the_symbol_that_the_link_names(page):
+    for text, path in sources(page):
+        assert path.exists(), f"{page}: {text} leads to {path}, which does not exist"
+        name = text.strip("`")
+        if path.suffix == ".py" and re.fullmatch(r"[A-Za-z_][\w.]*", name) and text.startswith("`"):
+            assert name in symbols(path), f"{page}: {path} has no {name}"
+
+
+def test_the_paper_page_names_every_equation():
+    text = (ROOT / "docs/paper.md").read_text("utf-8")
+    rows = re.findall(r"^\| \((\d+)\)(?: to \((\d+)\))?(?:, \((\d+)\))?", text, re.MULTILINE)
+    named = set()
+    for first, last, other in rows:
+        named |= set(range(int(first), int(last or first) + 1)) | ({int(other)} if other else set())
+
+    assert named == EQUATIONS
