@@ -13,7 +13,7 @@ CPP_SOURCES = $$(find engines/cpp tests/cpp -path engines/cpp/build -prune -o -n
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test docs reference browser cpp test-cpp test-gpu lint card bench bench-bulk clean
+.PHONY: demo test docs reference images browser cpp test-cpp test-gpu lint card bench bench-bulk clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -32,6 +32,10 @@ docs: $(INSTALLED)
 # Writes docs/reference/cli.md from the commands.
 reference: $(INSTALLED)
 	$(BIN)/python tools/cli_reference.py
+
+# Makes the screenshot of the documentation.
+images: $(INSTALLED) browser
+	$(BIN)/python tools/report_image.py
 
 # What the page of `lifeiqa score --html` is tested in; without it those tests are skipped.
 browser:
@@ -76,7 +80,7 @@ $(INSTALLED): pyproject.toml
 card: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.card $(DATA)
 
-# Measures speed on this machine, which should have nothing else to do, and states it in the README.
+# Measures speed on this machine, which should have nothing else to do, and writes docs/performance.md.
 # CALIBRATION may name a folder of images like those to be scored.
 CALIBRATION ?= exported/photographs
 bench: cpp
@@ -94,7 +98,7 @@ bench: cpp
 	$(BIN)/lifeiqa-bench run exported/swin_base.safetensors exported/swin_base.fp32.onnx \
 		exported/swin_base.int8.onnx --device cpu --batch 1,8 --duration 12 \
 		--runtime onnxruntime --runtime openvino -o $(RESULTS)/bench_swin_base
-	$(BIN)/python -m lifeiqa_benchmarks.readme README.md $(RESULTS)/bench_lite0/report.json \
+	$(BIN)/python -m lifeiqa_benchmarks.performance docs/performance.md $(RESULTS)/bench_lite0/report.json \
 		$(RESULTS)/bench_lite0_int8/report.json $(RESULTS)/bench_swin_base/report.json
 
 # Scores the images of FOLDER/images, whole and killed, and states what it took.

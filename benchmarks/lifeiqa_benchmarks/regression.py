@@ -89,7 +89,7 @@ def _changes(before: Result, after: Result) -> list[Change]:
             continue
         slower = new.ratio.median < (1 - SLOWER) * old.ratio.median
         worse = slower and new.ratio.high < old.ratio.low
-        what = f"{before.name}, batch {old.batch}, times as fast"
+        what = f"{before.name}, batch {old.batch}, speedup"
         changes.append(Change(what, ratio_words(old), ratio_words(new), worse))
     if before.accuracy is not None and after.accuracy is not None:
         was, now = before.accuracy.max_drift, after.accuracy.max_drift

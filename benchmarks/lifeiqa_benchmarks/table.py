@@ -1,4 +1,4 @@
-"""A report as Markdown: one table for a README, and the parts below it."""
+"""A report as Markdown: one table of speed, and the parts below it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = list[str]
 
 def summary(report: Report) -> str:
     """One row a candidate and batch size: latency, throughput, ratio to the baseline, drift."""
-    header = ["candidate", "batch", "p50 ms", "p99 ms", "crops/s", "times as fast", "drift"]
+    header = ["candidate", "batch", "p50 ms", "p99 ms", "crops/s", "speedup", "drift"]
     header += ["SROCC"]
     # A column of its own where there is a GPU, and none elsewhere.
     on_device = any(timing.device_ms for result in report.results for timing in result.timings)
@@ -116,10 +116,11 @@ def conditions(report: Report) -> str:
     return (
         f"{machine['cpu']} ({machine['cores']} cores, {', '.join(machine['flags'])}){gpu}; "
         f"{settings['threads']} threads; {packages}; commit {machine['commit']}; load at the "
-        f"beginning {machine['load'][0]}. Each candidate in its own process, {settings['turns']} "
-        f"turns with the baseline, {settings['seconds']:g} s a batch size, after a warm-up; no run "
-        f"was left out. Times as fast: median over the turns, with its 95 % interval. Drift: "
-        f"largest difference from the baseline as a share of the label range, over "
+        f"start {machine['load'][0]}. Each candidate ran in its own process, in "
+        f"{settings['turns']} turns with the baseline, {settings['seconds']:g} s for each batch "
+        f"size, after a warm-up; no run was left out. Speedup: median over the turns, with its "
+        f"95 % interval. Drift: largest difference from the baseline as a share of the label "
+        f"range, over "
         f"{report.results[0].accuracy.n if report.results[0].accuracy else 0} crops."
     )
 

@@ -15,7 +15,7 @@ PAIRS = 6
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast as the baseline; above 1 is faster.
+    """Speedup over the baseline; above 1 is faster.
 
     Attributes:
         median: over the pairs.

@@ -20,8 +20,8 @@ def test_the_same_report_is_not_worse_than_itself():
 
 def test_slower_beyond_both_intervals_is_worse():
     assert worse(reports.result(times=2.0), reports.result(times=1.8)) == [
-        "fast, batch 1, times as fast",
-        "fast, batch 8, times as fast",
+        "fast, batch 1, speedup",
+        "fast, batch 8, speedup",
     ]
 
 

@@ -121,20 +121,21 @@ def test_cold_starts_are_in_the_document_where_they_were_measured():
     assert "Cold starts" not in table.document(reports.report())
 
 
-def test_the_readme_gets_the_tables_of_every_report(tmp_path):
-    from lifeiqa_benchmarks import readme
+def test_the_performance_page_gets_the_tables_of_every_report(tmp_path):
+    from lifeiqa_benchmarks import performance
 
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     for file, name in zip(files, ("swift", "sure"), strict=True):
         file.write_text(reports.report(reports.result(name)).to_json())
-    target = tmp_path / "README.md"
+    target = tmp_path / "performance.md"
     target.write_text("before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n")
 
-    readme.main(str(target), *map(str, files))
+    performance.main(str(target), *map(str, files))
 
     text = target.read_text()
-    assert text.startswith("before\n<!-- speed -->\n| candidate")
-    assert text.endswith("<!-- /speed -->\nafter\n")
+    assert text.startswith("before\n<!-- speed -->\n\n### ")
+    assert text.endswith("\n<!-- /speed -->\nafter\n")
+    assert ", swift\n\n| candidate" in text
     assert "| swift " in text
     assert "| sure " in text
     assert "old" not in text

@@ -1,6 +1,6 @@
-"""Put the measured speed into the README, from reports: ``make bench``.
+"""Write the measured speed into docs/performance.md, from reports: ``make bench``.
 
-``python -m lifeiqa_benchmarks.readme README.md REPORT.json...``
+``python -m lifeiqa_benchmarks.performance docs/performance.md REPORT.json...``
 """
 
 from __future__ import annotations
@@ -15,18 +15,24 @@ from lifeiqa_benchmarks.report import Report
 
 
 def speed_section(reports: list[Report]) -> str:
-    """The tables of each report, under the conditions that they were measured in."""
+    """The tables of each report, under its models, with the conditions of the measurement."""
     parts = []
     for report in reports:
-        parts += [table.summary(report), table.conditions(report)]
+        parts += [f"### {_models(report)}", table.summary(report), table.conditions(report)]
         if report.starts:
             parts.append(table.starts(report))
-    return "\n\n".join(parts)
+    return "\n" + "\n\n".join(parts) + "\n"
 
 
-def main(readme: str, *paths: str) -> None:
+def _models(report: Report) -> str:
+    """The files that were measured, each once: ``a.safetensors, a.onnx``."""
+    files = (result.name.rpartition(", ")[2] for result in report.results)
+    return ", ".join(dict.fromkeys(files))
+
+
+def main(page: str, *paths: str) -> None:
     """Rewrite the section between the two marks ``<!-- speed -->``."""
-    file = Path(readme)
+    file = Path(page)
     section = speed_section([Report.from_json(Path(path)) for path in paths])
     text = replaced(file.read_text("utf-8"), "speed", section)
     with atomic_write(file) as temporary:
