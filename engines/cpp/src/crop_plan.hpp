@@ -1,4 +1,5 @@
-// Where crops are taken from an image at its working scale; the twin of lifeiqa/preprocess/crops.py.
+// Where crops are taken from an image at its working scale; the twin of
+// lifeiqa/preprocess/crops.py.
 #pragma once
 
 #include <cstdint>

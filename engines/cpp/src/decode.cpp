@@ -38,7 +38,7 @@ Bytes Bytes::from(std::size_t start) const noexcept {
 }
 
 Image decode(const void* data, std::size_t length, const std::string& name,
-               std::int64_t max_pixels) {
+             std::int64_t max_pixels) {
   const std::string words = name.empty() ? "<" + std::to_string(length) + " bytes>" : name;
   return named(words, {static_cast<const std::uint8_t*>(data), length}, max_pixels);
 }

@@ -1,4 +1,5 @@
-// From the bytes of a file to RGB, by the policy of README.md, which is that of lifeiqa/preprocess/decode.py.
+// From the bytes of a file to RGB, by the policy of README.md, which is that of
+// lifeiqa/preprocess/decode.py.
 #pragma once
 
 #include "lifeiqa/lifeiqa.hpp"

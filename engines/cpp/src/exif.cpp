@@ -110,8 +110,8 @@ Image upright(Image image, int orientation) {
   const bool sideways = orientation >= 5;
   const bool flip_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool flip_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  Image turned = sideways ? empty_image(image.height, image.width)
-                            : empty_image(image.width, image.height);
+  Image turned =
+      sideways ? empty_image(image.height, image.width) : empty_image(image.width, image.height);
   std::uint8_t* out = turned.rgb.data();
   for (int y = 0; y < turned.height; ++y) {
     for (int x = 0; x < turned.width; ++x) {

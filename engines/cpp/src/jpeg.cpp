@@ -54,8 +54,8 @@ class JpegFile {
     }
     run(&JpegFile::start);
     Decoded decoded;
-    decoded.image = empty_image(static_cast<int>(state_.output_width),
-                                    static_cast<int>(state_.output_height));
+    decoded.image =
+        empty_image(static_cast<int>(state_.output_width), static_cast<int>(state_.output_height));
     row_.resize(static_cast<std::size_t>(state_.output_width) *
                 static_cast<std::size_t>(state_.output_components));
     out_ = decoded.image.rgb.data();

@@ -1,5 +1,6 @@
 // PNG through libpng, which only unpacks: the way from a sample to RGB is that of Pillow and of
-// lifeiqa/preprocess/decode.py, where 16 bits keep their high byte and transparency is laid on white.
+// lifeiqa/preprocess/decode.py, where 16 bits keep their high byte and transparency is laid on
+// white.
 #include <png.h>
 
 #include <algorithm>

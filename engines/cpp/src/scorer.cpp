@@ -60,7 +60,7 @@ void require_number(double score) {
 }
 
 void require_image(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
-                     std::int64_t max_pixels) {
+                   std::int64_t max_pixels) {
   if (rgb == nullptr || width < 1 || height < 1 || stride < std::ptrdiff_t{width} * 3) {
     fail(Code::image, "an image of ", width, "x", height, " with rows ", stride,
          " bytes apart: RGB of 8 bits is expected, and rows at least 3 bytes a pixel apart");

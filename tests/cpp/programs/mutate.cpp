@@ -75,8 +75,7 @@ int main(int count, char** texts) {
     for (int copy = std::atoi(texts[1]); copy > 0; --copy) {
       const Data data = damaged(whole, random);
       try {
-        const lifeiqa::Image image =
-            lifeiqa::decode(data.data(), data.size(), "copy", max_pixels);
+        const lifeiqa::Image image = lifeiqa::decode(data.data(), data.size(), "copy", max_pixels);
         lifeiqa::cut(image.rgb.data(), image.width, image.height, image.width * 3, feed);
         ++images;
       } catch (const lifeiqa::Error& error) {

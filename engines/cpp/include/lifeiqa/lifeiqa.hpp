@@ -161,9 +161,9 @@ class LIFEIQA_EXPORT Scorer {
 
 // Decodes a JPEG or PNG by the policy of README.md.
 LIFEIQA_EXPORT Image decode_file(const std::string& path,
-                                   std::int64_t max_pixels = max_pixels_default);
+                                 std::int64_t max_pixels = max_pixels_default);
 LIFEIQA_EXPORT Image decode(const void* data, std::size_t length, const std::string& name = "",
-                              std::int64_t max_pixels = max_pixels_default);
+                            std::int64_t max_pixels = max_pixels_default);
 
 // Cuts an image into crops.
 LIFEIQA_EXPORT Crops cut(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
