@@ -9,7 +9,7 @@ UNTRAINED := --tolerance srocc=-1 --tolerance int8=1
 # What engines/cpp needs of Debian; installed where it is missing.
 CPP_PACKAGES := cmake g++ pkg-config libjpeg-dev libpng-dev libssl-dev nlohmann-json3-dev
 BROWSER_PACKAGES := chromium chromium-driver
-CPP_SOURCES = $$(find engines/cpp tests/cpp -path engines/cpp/build -prune -o -name '*.[ch]pp' -print -o -name '*.h' -print)
+CPP_SOURCES = $$(find engines/cpp tests/cpp examples -path engines/cpp/build -prune -o -name '*.[ch]pp' -print -o -name '*.h' -print)
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the library and its example with the ONNX Runtime of a Python environment:
+# Builds the library and examples/cpp with the ONNX Runtime of a Python environment:
 #
 #     build.sh PYTHON [PRESET]
 #
-# into build/install and build/example beside this file, or, with a preset other than release, into
-# build/PRESET-install and build/PRESET-example.
+# The results are build/install and build/example beside this file. With a preset other than release
+# they are build/PRESET-install and build/PRESET-example.
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
@@ -13,7 +13,7 @@ if [ $# -lt 1 ] || [ $# -gt 2 ]; then
 fi
 python=$(command -v "$1" || true) preset=${2:-release}
 if [ -z "$python" ]; then
-  echo "build.sh: there is no Python at $1" >&2
+  echo "build.sh: no Python at $1" >&2
   exit 2
 fi
 python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")
@@ -25,6 +25,7 @@ prefix=$build/$([ "$preset" = release ] || echo "$preset-")
 cmake --preset "$preset" -DONNXRUNTIME_ROOT="$build/onnxruntime"
 cmake --build "$build/$preset" --parallel 2
 cmake --install "$build/$preset" --prefix "${prefix}install"
-cmake -S example -B "${prefix}example" -DCMAKE_BUILD_TYPE=Release \
+rm -rf "${prefix}example"  # CMake refuses a folder that was configured for another source folder
+cmake -S ../../examples/cpp -B "${prefix}example" -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_PREFIX_PATH="${prefix}install"
 cmake --build "${prefix}example"

@@ -1,4 +1,4 @@
-"""The command of engines/cpp/example, built against the installed library."""
+"""The program of examples/cpp, built against the installed library."""
 
 import csv
 import io

@@ -17,7 +17,7 @@ from lifeiqa.weights import bundled
 from lifeiqa_export.photographs import photographs
 from lifeiqa_export.triton import triton_from_model
 
-EXAMPLE = Path(__file__).parents[2] / "export" / "examples" / "triton_client.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "triton_client.py"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from lifeiqa.runtimes.tensorrt.session import TensorRTSession
 
 pytestmark = pytest.mark.gpu
-EXAMPLE = Path(__file__).parents[2] / "engines" / "examples" / "pycuda_pipeline.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "pycuda_pipeline.py"
 
 
 @pytest.fixture(scope="module")
