@@ -11,7 +11,7 @@ import click
 
 from lifeiqa.cli import options
 from lifeiqa.cli.shared import File, Folder, guarded, model_file
-from lifeiqa.errors import require_all
+from lifeiqa.errors import ConfigError, require_all
 
 
 @click.command()
@@ -89,41 +89,67 @@ def compare(
 
 
 @click.command()
-@click.argument("source", metavar="PATH.pth", type=File)
+@click.argument("source", metavar="CHECKPOINT", type=File)
 @click.option("-o", "--out", type=File, required=True, help="The .safetensors file to write.")
-@click.option("--dataset", required=True, help="Data set that it was trained on.")
-@click.option("--label-range", type=(float, float), required=True, help="Lowest and highest label.")
+@click.option("--dataset", help="Data set that it was trained on.")
+@click.option("--label-range", type=(float, float), help="Lowest and highest label.")
 @click.option(
     "--direction",
     type=click.Choice(["higher", "lower"]),
-    required=True,
     help="Whether a higher or a lower label is a better image.",
 )
-@click.option(
-    "--top-k", type=click.IntRange(1), default=2, show_default=True, help="Experts a token."
-)
-@click.option(
-    "--heads", type=click.IntRange(1), default=6, show_default=True, help="Attention heads."
-)
+@click.option("--top-k", type=click.IntRange(1), help="Experts a token.  [default: 2]")
+@click.option("--heads", type=click.IntRange(1), help="Attention heads.  [default: 6]")
 @guarded
-def convert(
-    source: Path,
-    out: Path,
-    dataset: str,
-    label_range: tuple[float, float],
-    direction: Any,
-    top_k: int,
-    heads: int,
-) -> None:
-    """Turn a checkpoint of the published code into one of lifeiqa.
+def convert(source: Path, out: Path, **stated: Any) -> None:
+    """Turn an older or a published CHECKPOINT into one that this version writes.
 
-    Its tensors give the network; what they cannot show is given by the options.
+    Of a checkpoint of the published code (.pth) the tensors give the network; the options give what
+    they cannot show, and the first three are required. A checkpoint of lifeiqa (.safetensors)
+    says all of that itself, and takes none of them.
     """
     require_all("torch", "timm", "safetensors", extra="export", purpose="lifeiqa convert")
-    from lifeiqa.config import Labels
-    from lifeiqa.model.convert import convert as run
+    _check_stated(source, stated)
+    if source.suffix == ".safetensors":
+        from lifeiqa.model.checkpoint import rewrite_checkpoint
 
-    low, high = label_range
-    labels = Labels(dataset=dataset, low=low, high=high, direction=direction, normalised=False)
-    manifest = run(source, out, labels, top_k=top_k, heads=heads)
+        manifest = rewrite_checkpoint(source, out)
+    else:
+        from lifeiqa.config import Labels
+        from lifeiqa.model.convert import convert as run
+
+        low, high = stated["label_range"]
+        labels = Labels(
+            dataset=stated["dataset"],
+            low=low,
+            high=high,
+            direction=stated["direction"],
+            normalised=False,
+        )
+        manifest = run(source, out, labels, top_k=stated["top_k"] or 2, heads=stated["heads"] or 6)
     click.echo(f"wrote {out}: {manifest.config.backbone}, {manifest.config.experts} experts")
+
+
+def _check_stated(source: Path, stated: dict[str, Any]) -> None:
+    """Refuse options about a checkpoint that has a manifest, and require them about one without.
+
+    Raises:
+        ConfigError: either.
+    """
+    options = {f"--{name.replace('_', '-')}": value for name, value in stated.items()}
+    if source.suffix == ".safetensors":
+        given = [option for option, value in options.items() if value is not None]
+        if given:
+            raise ConfigError(
+                f"{source}: the manifest states what {', '.join(given)} would. Leave them out"
+            )
+        return
+    missing = [
+        option
+        for option in ("--dataset", "--label-range", "--direction")
+        if options[option] is None
+    ]
+    if missing:
+        raise ConfigError(
+            f"{source}: the tensors do not show what {', '.join(missing)} states. Give the options"
+        )

@@ -1,4 +1,9 @@
-"""Checkpoints: safetensors whose header carries the manifest."""
+"""Checkpoints: safetensors whose header carries the manifest.
+
+A float32 tensor whose every value float16 holds exactly is stored as float16, and read back as
+float32 with the same bits. `lifeiqa.model.float16_weights` rounds a network so that this is true of
+nearly all its weights, which halves the file.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from lifeiqa.artifacts.manifest import METADATA_KEY, Manifest, read_manifest
 from lifeiqa.errors import CheckpointError
@@ -17,13 +23,32 @@ from lifeiqa.model.network import LifeIQA
 def save_checkpoint(path: Path, network: LifeIQA, manifest: Manifest) -> None:
     """Write weights and manifest, whole or not at all."""
     manifest = dataclasses.replace(manifest, kind="checkpoint", config=network.config, sha256=None)
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
     with atomic_write(path) as temporary:
         save_file(state, temporary, metadata={METADATA_KEY: manifest.to_json()})
 
 
+def rewrite_checkpoint(source: Path, out: Path) -> Manifest:
+    """Write a checkpoint again as `save_checkpoint` writes it today: the same weights and manifest.
+
+    Raises:
+        ArtifactError: ``source`` is missing or carries no manifest.
+        CheckpointError: its tensors are not those of its configuration.
+    """
+    network, manifest = load_checkpoint(source)
+    save_checkpoint(out, network, manifest)
+    return read_manifest(out)
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """The tensor as float16 if that changes no value, else as it is."""
+    half = tensor.half()
+    exact = tensor.dtype == torch.float32 and torch.equal(half.float(), tensor)
+    return (half if exact else tensor).contiguous()
+
+
 def load_checkpoint(path: Path) -> tuple[LifeIQA, Manifest]:
-    """The network, in evaluation mode on the CPU, and its manifest.
+    """The network in float32, in evaluation mode on the CPU, and its manifest.
 
     Raises:
         ArtifactError: the file is missing or carries no manifest.
@@ -31,13 +56,13 @@ def load_checkpoint(path: Path) -> tuple[LifeIQA, Manifest]:
     """
     manifest = read_manifest(path)
     if manifest.kind != "checkpoint":
-        raise CheckpointError(f"{path}: it is of kind {manifest.kind!r}, not a checkpoint")
+        raise CheckpointError(f"{path}: kind is {manifest.kind!r}, not checkpoint")
     network = LifeIQA(manifest.config)
     load_state(network, load_file(path), origin=str(path))
     return network.eval(), manifest
 
 
-def load_state(network: LifeIQA, state: dict[str, torch.Tensor], *, origin: str) -> None:
+def load_state(network: LifeIQA, state: dict[str, Tensor], *, origin: str) -> None:
     """Load every tensor, or say which are missing, unknown or of another shape.
 
     Raises:
@@ -54,6 +79,6 @@ def load_state(network: LifeIQA, state: dict[str, torch.Tensor], *, origin: str)
     ]
     if problems:
         raise CheckpointError(
-            f"{origin}: its tensors do not fit the network:\n  " + "\n  ".join(problems)
+            f"{origin}: the tensors do not fit the network:\n  " + "\n  ".join(problems)
         )
     network.load_state_dict(state)
