@@ -79,14 +79,14 @@ def test_the_first_usual_column_counts_unless_one_is_named(tmp_path):
 def test_a_table_without_the_column_says_which_it_has(tmp_path, suffix):
     path = tmp_path / f"t.{suffix}"
     if suffix == "csv":
-        write_csv(path, [["image", "score"], ["a.png", 1]])
+        write_csv(path, [["photo", "score"], ["a.png", 1]])
     else:
-        write_parquet(path, {"image": ["a.png"], "score": [1]})
+        write_parquet(path, {"photo": ["a.png"], "score": [1]})
     for column, asked in ((None, "path or image_name"), ("image", "image")):
         with pytest.raises(DatasetError) as refused:
             list(items([str(path)], SourceOptions(column=column)))
         assert str(refused.value).startswith(f"{path}: no column of paths named {asked}")
-        assert "it has image, score. Name it with --column" in str(refused.value)
+        assert "it has photo, score. Name it with --column" in str(refused.value)
 
 
 def test_a_column_of_another_kind_is_refused(tmp_path):

@@ -89,4 +89,4 @@ def test_what_a_kill_left_of_a_page_is_removed(model, folder, tmp_path):
     score(model, folder, "--html", tmp_path / "link.html")
 
     found = sorted(path.name for path in tmp_path.iterdir())
-    assert found == [".page1.html.x7_a.part", "link.html", "page[12].html", "images"]
+    assert found == [".page1.html.x7_a.part", "images", "link.html", "page[12].html"]

@@ -220,7 +220,7 @@ def children():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
             ours = int(parent) == os.getpid() and state != "Z"
-            if ours and "bulk.worker" in (folder / "cmdline").read_text():
+            if ours and "bulk.work.decoder" in (folder / "cmdline").read_text():
                 found.append(int(folder.name))
     return found
 
