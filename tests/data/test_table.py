@@ -125,10 +125,10 @@ def test_a_named_column_that_is_missing_is_refused(tmp_path, column, what, optio
 
 
 def test_unusual_columns_must_be_named(tmp_path):
-    message = refusal(table(tmp_path, "image,rating\na.png,1\n"))
+    message = refusal(table(tmp_path, "photo,rating\na.png,1\n"))
 
     assert "named image_name or image or path" in message
-    assert "it has image, rating" in message
+    assert "it has photo, rating" in message
 
 
 def test_a_table_without_rows_is_refused(tmp_path):
