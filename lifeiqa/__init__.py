@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lifeiqa.runtimes.base import Session
     from lifeiqa.scorer import Score, Scorer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "LifeIQAError": "errors",

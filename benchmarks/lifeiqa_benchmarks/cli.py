@@ -148,6 +148,24 @@ def compare(old: Path, new: Path) -> None:
     sys.exit(0 if found else 1)
 
 
+@main.command()
+@click.argument("report", metavar="REPORT.json", type=File)
+@click.option("-o", "--out", type=File, help="File to write; REPORT.html if not given.")
+@guarded
+def page(report: Path, out: Path | None) -> None:
+    """Make the HTML page of REPORT.json, a report of `run`: its tables, with plots."""
+    require_all("matplotlib", extra="evaluation", purpose="lifeiqa-bench page")
+    from lifeiqa.files import atomic_write
+    from lifeiqa_benchmarks.page import page as render
+    from lifeiqa_benchmarks.report import Report
+
+    out = report.with_suffix(".html") if out is None else out
+    text = render(Report.from_json(report))
+    with atomic_write(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    click.echo(f"wrote {out}")
+
+
 def _device_here() -> str:
     from lifeiqa.runtimes.cuda.driver import cuda_device
 

@@ -1,15 +1,10 @@
 """From a decoded image to the square uint8 crops that the network takes; deterministic.
 
-The specification, for whoever repeats it in another language, as engines/cpp does:
+docs/reference/preprocessing.md is the specification, for every language: step 2 is `working_size`,
+step 3 `resize`, step 4 `CropPlan`.
 
-1. An image whose shorter side exceeds ``short_side`` is reduced to it; one whose shorter side is
-   below the crop is enlarged to the crop. The other side follows as ``floor(v + 0.5)`` of its
-   exact value and is never below the crop.
-2. Resizing is two passes of one axis each, the horizontal first, each rounding to 8 bits. Pillow
-   does them in an order that depends on its version when it is asked for both at once. In each
-   pass the kernel (triangle, or cubic with a = -0.5) is stretched by ``max(1, input / output)``,
-   its weights are normalised and rounded half away from zero to 22 fractional bits.
-3. The plan places windows by integer arithmetic, and a window is copied.
+Resizing runs the two passes one by one, the horizontal first: when Pillow is asked for both at
+once, their order depends on its version.
 """
 
 from __future__ import annotations
@@ -41,7 +36,9 @@ class CropPlan:
     - ``center``: one window in the middle.
     - ``five``: the middle, then the four corners, row by row.
     - ``grid:N``: N x N windows, evenly spaced from edge to edge, row by row; grid:1 is the middle.
-    - ``random:N:SEED``: N windows drawn by SplitMix64 from SEED, the top before the left.
+    - ``random:N:SEED``: N windows drawn by SplitMix64 from SEED.
+
+    Step 4 of docs/reference/preprocessing.md.
     """
 
     kind: Literal["center", "five", "grid", "random"]
@@ -50,10 +47,10 @@ class CropPlan:
 
     @classmethod
     def parse(cls, text: str) -> CropPlan:
-        """Read a plan as it is written above.
+        """Parse a plan.
 
         Raises:
-            ConfigError: the text is no plan, or it asks for no crop or for more than 1,024.
+            ConfigError: the text is not a plan, or its number of crops is not 1 to 1,024.
         """
         kind, *numbers = text.split(":")
         values = [int(n) if re.fullmatch("[0-9]{1,20}", n) else -1 for n in numbers]
@@ -132,19 +129,19 @@ def crops_from_pixels(pixels: Pixels, preprocessing: Preprocessing, size: int) -
 
 
 def at_working_scale(image: R, preprocessing: Preprocessing, size: int) -> R | Pixels:
-    """The image ``(H', W', 3)`` that crops of side ``size`` are cut from, steps 1 and 2 above."""
+    """The image ``(H', W', 3)`` that crops of side ``size`` are cut from, steps 2 and 3."""
     height, width = image.shape[:2]
     height, width = working_size(height, width, preprocessing.short_side, size)
     return resize(image, height, width, preprocessing.resample)
 
 
 def crops_at(windows: Sequence[tuple[int, int]], image: Raster, size: int) -> Pixels:
-    """Copy the windows, ``(top, left)`` each, to ``(N, S, S, 3)``, step 3 above."""
+    """Copy the windows, ``(top, left)`` each, to ``(N, S, S, 3)``, step 4."""
     return np.stack([image[top : top + size][:, left : left + size] for top, left in windows])
 
 
 def working_size(height: int, width: int, short_side: int | None, size: int) -> tuple[int, int]:
-    """``(height, width)`` at which crops of side ``size`` are taken, step 1 above."""
+    """``(height, width)`` at which crops of side ``size`` are taken, step 2."""
     if short_side is not None and short_side < size:
         raise ConfigError(f"short_side {short_side} is below the crop of {size} pixels")
     short = min(height, width)
@@ -165,7 +162,7 @@ def working_size(height: int, width: int, short_side: int | None, size: int) -> 
 
 
 def resize(image: R, height: int, width: int, resample: Resample) -> R | Pixels:
-    """Resize RGB uint8 by two one-axis passes, step 2 above; one of that size is returned."""
+    """Resize RGB uint8 by two one-axis passes, step 3; an image of that size is returned."""
     old_height, old_width = image.shape[:2]
     if (height, width) == (old_height, old_width):
         return image

@@ -1,21 +1,8 @@
 """From a file, bytes, a Pillow image or an array to RGB uint8, by one policy.
 
-- JPEG, PNG, WebP, BMP, TIFF, GIF, PPM and, where Pillow has it, AVIF. No other decoder of Pillow
-  is ever tried. JPEG 2000 is left out: its decoder gives a truncated file's missing tiles as black.
-- The EXIF orientation is applied; an orientation that cannot be read counts as upright.
-- 16-bit samples keep their high byte (``v >> 8``), for grey as for colour images; 12-bit samples
-  of a grey TIFF their highest 8 bits (``v >> 4``). Grey TIFFs that Pillow reads wrongly are errors:
-  8 signed bits, and 16 bits of which 0 is white.
-- Transparency is composited on white: ``(c a + 255 (255 - a) + 127) // 255`` for each sample.
-- CMYK, YCbCr, LAB and palettes are converted by Pillow; colour profiles are not applied, as they
-  were not in training.
-- Of an animation or a file of several pages, the first image counts.
-- The size is read from the header, before any pixel: larger than the limit is an error.
-- A file whose pixels end early, or that its decoder finds damaged, is an error, never a score. So
-  is a PNG of which a checksum is wrong, up to its last pixel; Pillow does not look at those.
-- A JPEG of more than 100 scans is an error: a small file could take hours.
-- A path must be that of a regular file; a pipe or a device is an error at once.
-- Nothing is written to standard output or standard error, not by the C libraries either.
+Step 1 of docs/reference/preprocessing.md is the specification: formats, orientation, bit depth,
+transparency, colour, limits, and what is an error. No decoder of Pillow is tried but those named
+there, and nothing is written to standard output or standard error, not even by C libraries.
 """
 
 from __future__ import annotations
@@ -88,7 +75,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode an image by the policy above.
+    """Decode an image, step 1 of docs/reference/preprocessing.md.
 
     Args:
         source: a path, the bytes of a file, a Pillow image or a uint8 array ``(H, W, 3)``.

@@ -107,6 +107,21 @@ def test_the_page_stands_alone_with_every_plot_and_table():
     assert "- lost: not measured: no <compiler>" in found.words
 
 
+def test_the_command_makes_the_page_of_a_report(tmp_path):
+    from click.testing import CliRunner
+
+    from lifeiqa_benchmarks.cli import main
+
+    whole = reports.report()
+    path = tmp_path / "report.json"
+    path.write_text(whole.to_json())
+
+    done = CliRunner().invoke(main, ["page", str(path)])
+
+    assert done.exit_code == 0, done.output
+    assert path.with_suffix(".html").read_text() == page.page(whole)
+
+
 def test_the_same_report_gives_the_same_page():
     whole = reports.report()
 

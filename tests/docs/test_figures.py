@@ -1,0 +1,54 @@
+"""The first table of the README is what the committed reports say."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from lifeiqa_benchmarks.report import Report
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks/results"
+README = (ROOT / "README.md").read_text("utf-8")
+CANDIDATES = {
+    "PyTorch, FP32": ("PyTorch eager", "safetensors"),
+    "ONNX Runtime, FP32 (bundled)": ("ONNX Runtime", "fp32.onnx"),
+    "OpenVINO, FP32 (bundled)": ("OpenVINO", "fp32.onnx"),
+    "ONNX Runtime, INT8": ("ONNX Runtime", "int8.onnx"),
+    "OpenVINO, INT8": ("OpenVINO", "int8.onnx"),
+}
+
+
+def rows():
+    """The cells of each row of the first table, by its first cell."""
+    (table,) = [part for part in README.split("\n\n") if part.startswith("| runtime, precision")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    return {row[0]: row[1:] for row in cells}
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_speed_and_size_are_those_of_the_report(name):
+    runtime, file = CANDIDATES[name]
+    report = Report.from_json(RESULTS / "bench_lite0_int8/report.json")
+    (result,) = [r for r in report.results if r.name.startswith(runtime) and r.name.endswith(file)]
+
+    assert rows()[name][0] == f"{result.timing(1).percentile(50):.1f}"
+    assert rows()[name][1] == f"{result.timing(8).throughput:.1f}"
+    assert rows()[name][3] == f"{result.size_bytes / 1e6:.1f}"
+
+
+def test_bulk_is_that_of_the_report():
+    report = json.loads((RESULTS / "bulk.json").read_text("utf-8"))[0]
+    speeds = sorted(report["images"] / one["run_s"] for one in report["rounds"])
+
+    (row,) = [cells for name, cells in rows().items() if name.startswith("`lifeiqa score`")]
+    assert row[1] == f"{speeds[len(speeds) // 2]:.1f}"
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", README)
+
+    assert len(README.splitlines()) <= 130
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).exists()] == []
