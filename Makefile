@@ -17,7 +17,7 @@ PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photog
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
-	$(BIN)/lifeiqa-engine build exported/lite0-biq2021.fp16.onnx --flavour tensorrt-rtx --target sm89 \
+	$(BIN)/lifeiqa-engine build exported/lite0-biq2021.fp16.onnx --runtime tensorrt-rtx --target sm89 \
 		--batch 8 -o exported
 	$(BIN)/lifeiqa inspect exported/lite0-biq2021.fp16.tensorrt-rtx.sm89.engine
 	$(BIN)/lifeiqa score $(PHOTOGRAPHS)

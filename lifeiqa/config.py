@@ -21,8 +21,8 @@ Mixer = Literal["gcn", "attention", "none"]
 Head = Literal["moe", "ffn", "none"]
 Direction = Literal["higher", "lower"]
 Resample = Literal["bilinear", "bicubic"]
-Provider = Literal["cpu", "cuda", "openvino"]
-"""What runs a model: the usual runtime of its file on the CPU or with CUDA, or OpenVINO."""
+Device = Literal["cuda", "cpu"]
+"""Where a runtime computes, in order of preference."""
 Precision = Literal["fp32", "fp16", "int8"]
 """Arithmetic of an ONNX graph: a property of the graph itself, never a switch of a runtime."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from lifeiqa.preprocess.decode import MAX_PIXELS, ImageSource, Pixels
 from lifeiqa.preprocess.pipeline import cut
 from lifeiqa.runtimes import open_session
 from lifeiqa.runtimes.base import Closeable, Scores, Session
+from lifeiqa.runtimes.provider import without_provider
 from lifeiqa.weights import DEFAULT, bundled
 
 _BATCH = 32
@@ -62,10 +64,12 @@ class Scorer(Closeable):
     Args:
         model: a model file, or an open session; None takes the bundled model.
         crops: a crop plan in place of the model's own, see `lifeiqa.preprocess.crops.CropPlan`.
-        provider: see `lifeiqa.open_session`.
+        runtime: see `lifeiqa.open_session`.
+        device: see `lifeiqa.open_session`.
         threads: see `lifeiqa.open_session`.
         verify: see `lifeiqa.open_session`; rows name the model by ``manifest.title``.
         max_pixels: the largest image that is decoded.
+        provider: deprecated; see ``runtime`` and ``device``.
 
     Raises:
         LifeIQAError: the model cannot be opened or the crop plan cannot be read.
@@ -76,10 +80,12 @@ class Scorer(Closeable):
         model: str | os.PathLike[str] | Session | None = None,
         *,
         crops: str | None = None,
-        provider: str | None = None,
+        runtime: str | None = None,
+        device: str | None = None,
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
         verify: bool = True,
+        provider: str | None = None,
     ) -> None:
         if model is None:
             model = bundled()
@@ -89,7 +95,12 @@ class Scorer(Closeable):
                     f"install lifeiqa again, or name a model file"
                 )
         if isinstance(model, str | os.PathLike):
-            model = open_session(model, provider=provider, threads=threads, verify=verify)
+            runtime, device = without_provider(
+                provider, Path(model).suffix, runtime, device, stacklevel=2
+            )
+            model = open_session(
+                model, runtime=runtime, device=device, threads=threads, verify=verify
+            )
         self.session = model
         self.preprocessing = with_plan(model.manifest.preprocessing, crops)
         self.max_pixels = max_pixels

@@ -10,6 +10,7 @@ import pytest
 import lifeiqa
 import lifeiqa_engines
 from helpers import tiny
+from helpers.runtimes import ONNX_ON_CPU
 from lifeiqa import errors
 from lifeiqa.errors import LifeIQAError, MissingDependencyError, require
 
@@ -35,7 +36,7 @@ COMMANDS = [
 ]
 PYTORCH_ONLY = (
     "lifeiqa.model",
-    "lifeiqa.runtimes.pytorch",
+    "lifeiqa.runtimes.pytorch.session",
     "lifeiqa.training.best_checkpoint",
     "lifeiqa.training.sampling",
     "lifeiqa.training.crossfit",
@@ -117,14 +118,12 @@ def test_a_scorer_is_imported_without_any_runtime():
     assert not loaded_by("from lifeiqa import Scorer") & set(OPTIONAL)
 
 
-@pytest.mark.parametrize(
-    ("provider", "runtime"), [("cpu", "onnxruntime"), ("openvino", "openvino")]
-)
-def test_a_score_needs_one_runtime_and_no_torch(tmp_path, provider, runtime):
+@pytest.mark.parametrize("runtime", ONNX_ON_CPU)
+def test_a_score_needs_one_runtime_and_no_torch(tmp_path, runtime):
     model = tiny.write_model(tmp_path / "tiny.onnx")
     image = tiny.write_image(tmp_path / "grey.png")
 
-    scorer = f"lifeiqa.Scorer({str(model)!r}, provider={provider!r})"
+    scorer = f"lifeiqa.Scorer({str(model)!r}, runtime={runtime!r}, device='cpu')"
     code = f"import lifeiqa; {scorer}.score({str(image)!r})"
 
     assert loaded_by(code) & set(OPTIONAL) == {runtime}

@@ -61,7 +61,7 @@ def test_what_is_no_number_is_no_score(tmp_path, gain):
     model = tiny.write_model(tmp_path / "tiny.onnx", gain=float(gain))
 
     with (
-        Scorer(model, provider="cpu", threads=1) as scorer,
+        Scorer(model, runtime="onnxruntime", device="cpu", threads=1) as scorer,
         pytest.raises(ArtifactError, match=f"the model gave {gain}, which is no score"),
     ):
         scorer.score(image_of_quarters(1, 2, 3, 4))
@@ -170,7 +170,7 @@ def test_a_scorer_opens_a_model_file(tmp_path):
     path = tiny.write_model(tmp_path / "tiny.onnx")
 
     for model in (path, os.fspath(path)):
-        with closing(Scorer(model, provider="cpu", threads=1)) as scorer:
+        with closing(Scorer(model, runtime="onnxruntime", device="cpu", threads=1)) as scorer:
             assert scorer.manifest.name == "tiny"
             assert scorer.score(image_of_quarters(10, 20, 30, 80)).value == pytest.approx(35)
 

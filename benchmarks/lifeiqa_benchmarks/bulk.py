@@ -42,6 +42,7 @@ from lifeiqa_benchmarks.machine import machine
 from lifeiqa_benchmarks.memory import Memory
 
 _ROUNDS = 3
+_ONNX_RUNTIME_ON_CPU = ("--runtime", "onnxruntime", "--device", "cpu")
 _KILLS = 5
 _LARGE = (12000, 8334)  # 100 megapixels
 
@@ -56,7 +57,7 @@ def measure(folder: Path, plan: Plan, threads: int) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory() as scratch:
         command = [
-            *(sys.executable, "-m", "lifeiqa", "score", str(folder), "--provider", "cpu"),
+            *(sys.executable, "-m", "lifeiqa", "score", str(folder), *_ONNX_RUNTIME_ON_CPU),
             *("--threads", str(threads), "--workers", str(plan.workers)),
             *("--batch", str(plan.batch), "--shard", "100", "--out"),
         ]
@@ -94,7 +95,7 @@ def limit(decode_s: float, inference_s: float, *, workers: int, threads: int, co
 
 def _task(plan: Plan) -> Task:
     """What the run has its processes do."""
-    with Scorer(provider="cpu") as scorer:
+    with Scorer(runtime="onnxruntime", device="cpu") as scorer:
         size = scorer.manifest.config.crop_size
         return Task(
             scorer.preprocessing, size, scorer.max_pixels, thumbnails=False, seconds=plan.seconds
@@ -118,7 +119,7 @@ def _crops(folder: Path, task: Task, workers: int) -> Iterator[Pixels]:
 
 def _inference(crops: Pixels, plan: Plan, threads: int) -> float:
     """Seconds to score the crops, batch by batch."""
-    with Scorer(provider="cpu", threads=threads) as scorer:
+    with Scorer(runtime="onnxruntime", device="cpu", threads=threads) as scorer:
         scorer.session.run(crops[: plan.batch])
         begun = time.perf_counter()
         for start in range(0, len(crops), plan.batch):
@@ -163,7 +164,7 @@ def _large(folder: Path, scratch: Path) -> dict[str, Any]:
     path = scratch / "large.jpg"
     pixels = decode(next(path for path in sorted(folder.iterdir()) if path.suffix == ".jpg"))
     Image.fromarray(pixels).resize(_LARGE).save(path, quality=90)
-    command = [sys.executable, "-m", "lifeiqa", "score", str(path), "--provider", "cpu"]
+    command = [sys.executable, "-m", "lifeiqa", "score", str(path), *_ONNX_RUNTIME_ON_CPU]
     begun = time.perf_counter()
     with (
         subprocess.Popen(command, stdout=subprocess.DEVNULL) as process,

@@ -13,10 +13,11 @@ from lifeiqa.cli.shared import File, Folder, guarded
 from lifeiqa.cli.source import Source
 from lifeiqa.errors import ConfigError, DeviceError, require_all
 from lifeiqa.weights import DEFAULT
-from lifeiqa_benchmarks.candidate import RUNTIMES
+from lifeiqa_benchmarks.candidate import COMPILED, EAGER
 
 # On a CPU, 32 crops cost minutes of a report, and a larger batch is no faster a crop.
 _BATCHES = {"cpu": "1,8", "cuda": "1,8,32"}
+MEASURED = options.RuntimeName(COMPILED)
 
 
 @click.group()
@@ -31,8 +32,8 @@ def main() -> None:
 @options.threads
 @click.option(
     "--baseline",
-    type=click.Choice(list(RUNTIMES)),
-    default="pytorch",
+    type=MEASURED,
+    default=EAGER,
     show_default=True,
     help="What the others are set against, in turns.",
 )
@@ -46,14 +47,14 @@ def main() -> None:
 @click.option(
     "--runtime",
     "runtimes",
-    type=click.Choice(list(RUNTIMES)),
+    type=MEASURED,
     multiple=True,
     help="Measure this one beside the baseline; may be repeated. [default: all]",
 )
 @click.option(
     "--device",
-    type=click.Choice(["cpu", "cuda"]),
-    help="Where PyTorch and ONNX Runtime run. [default: cuda where the driver has a GPU, else cpu]",
+    type=options.DEVICE,
+    help="Device of runtimes that have several. [default: cuda if a driver has a GPU, else cpu]",
 )
 @click.option("--parity-images", type=Folder, help="Images for drift and stages.")
 @click.option("--cpp", type=File, help="lifeiqa-csv of engines/cpp, to time beside Python.")
@@ -77,9 +78,9 @@ def run(
 ) -> None:
     """Measure each MODEL, a file or a bundled name, in every runtime that takes it.
 
-    A checkpoint runs in PyTorch, eager and compiled; an ONNX file in ONNX Runtime, and in OpenVINO
-    where it is installed; an engine in TensorRT. The bundled model is also timed from a cold
-    process. Writes report.json, report.md and report.html.
+    A checkpoint runs in PyTorch also compiled. A runtime that is not installed is told and left
+    out. The bundled model is also timed from a cold process. Writes report.json, report.md and
+    report.html.
     """
     require_all("scipy", "matplotlib", "skimage", extra="dev", purpose="lifeiqa-bench run")
     from lifeiqa.bulk.run import cores
@@ -115,9 +116,7 @@ def run(
         cpp=cpp,
         label_name="" if dataset is None else f"{dataset.name}, {len(labelled.paths)} images",
     )
-    candidates = candidates_from(
-        models or (DEFAULT,), baseline, device, runtimes or tuple(RUNTIMES)
-    )
+    candidates = candidates_from(models or (DEFAULT,), baseline, device, runtimes or None)
     report = measure(candidates, settings, report=lambda line: click.echo(line, err=True))
     written = {
         "report.json": report.to_json(),

@@ -13,14 +13,15 @@ from lifeiqa import __version__
 from lifeiqa.bulk.run import cores
 from lifeiqa.errors import DeviceError
 from lifeiqa.runtimes.cuda.driver import cuda_device
+from lifeiqa.runtimes.registry import runtimes
 
 _FLAGS = (
     *("sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw"),
     *("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
 )
 """Instruction sets that decide how fast matrix products are."""
-_PACKAGES = ("torch", "timm", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "numpy")
-_ENGINES = ("tensorrt", "tensorrt-rtx", "cuda-bindings")
+_PACKAGES = ("numpy", "onnx")
+"""Beside those of the runtimes."""
 
 
 def machine() -> dict[str, Any]:
@@ -43,7 +44,11 @@ def machine() -> dict[str, Any]:
         "lifeiqa": __version__,
         "commit": _commit(),
         "packages": {
-            name: version for name in (*_PACKAGES, *_ENGINES) if (version := _version(name))
+            name: version
+            for name in dict.fromkeys(
+                (*_PACKAGES, *(name for runtime in runtimes() for name in runtime.packages))
+            )
+            if (version := _version(name))
         },
     }
 

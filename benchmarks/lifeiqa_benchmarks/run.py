@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lifeiqa.artifacts.manifest import Manifest, read_manifest
+from lifeiqa.artifacts.manifest import Manifest
 from lifeiqa.data.images import parity_crops
 from lifeiqa.data.table import Table
 from lifeiqa.errors import ConfigError, WorkerError
@@ -19,7 +19,7 @@ from lifeiqa.metrics import srocc
 from lifeiqa.preprocess.crops import crops_from_pixels
 from lifeiqa.preprocess.decode import decode
 from lifeiqa.runtimes.base import Array
-from lifeiqa_benchmarks.candidate import Candidate
+from lifeiqa_benchmarks.candidate import EAGER, Candidate
 from lifeiqa_benchmarks.client import Client
 from lifeiqa_benchmarks.machine import machine
 from lifeiqa_benchmarks.report import Accuracy, Report, Result, Stages
@@ -85,16 +85,15 @@ def run(
         WorkerError: the baseline cannot be measured. What befalls another candidate is its result.
         ConfigError: the candidates are not forms of one model.
     """
-    manifests = [read_manifest(each.file) for each in candidates]
-    _require_one_model(candidates, manifests)
+    _require_one_model(candidates)
     before = machine()
     with tempfile.TemporaryDirectory(prefix="lifeiqa-bench-") as folder:
-        material = _Material(manifests[0], settings, Path(folder))
+        material = _Material(candidates[0].manifest, settings, Path(folder))
         first = candidates[0]
         report(f"{first.name}: the baseline")
         with Client(first, threads=settings.threads) as baseline:
             peak = baseline.ask("product", size=_PRODUCT_SIZE, seconds=_PRODUCT_SECONDS)["flops"]
-            flops = baseline.ask("flops")["flops"] if first.runtime == "pytorch" else None
+            flops = baseline.ask("flops")["flops"] if first.runtime == EAGER else None
             reference = material.scores(baseline)
             results = [_measured(first, baseline, None, material, reference)]
             for candidate in candidates[1:]:
@@ -171,7 +170,7 @@ def _tried(candidate: Candidate, baseline: Client, material: _Material, referenc
     except WorkerError as error:
         return Result(
             name=candidate.name,
-            sha256=candidate.sha256,
+            sha256=candidate.manifest.sha256 or "",
             size_bytes=candidate.size,
             failed=str(error),
         )
@@ -188,7 +187,7 @@ def _measured(
     result = Result(
         name=candidate.name,
         runtime=client.ask("about")["runtime"],
-        sha256=candidate.sha256,
+        sha256=candidate.manifest.sha256 or "",
         size_bytes=candidate.size,
         load_s=client.load_s,
         first_score_s=client.first_score_s,
@@ -222,9 +221,10 @@ def _per_image(answer: dict[str, Any]) -> dict[str, float]:
     return {name: 1e3 * spent / answer["images"] for name, spent in seconds.items()}
 
 
-def _require_one_model(candidates: Sequence[Candidate], manifests: Sequence[Manifest]) -> None:
-    first = manifests[0]
-    for candidate, manifest in zip(candidates, manifests, strict=True):
+def _require_one_model(candidates: Sequence[Candidate]) -> None:
+    first = candidates[0].manifest
+    for candidate in candidates:
+        manifest = candidate.manifest
         same = (
             manifest.preprocessing == first.preprocessing
             and manifest.labels == first.labels

@@ -25,7 +25,7 @@ assert "torch" not in sys.modules
 """
 _SCORE_BY_ONNX_RUNTIME = """
 import sys, lifeiqa
-scorer = lifeiqa.Scorer(sys.argv[1], provider="cpu")
+scorer = lifeiqa.Scorer(sys.argv[1], runtime="onnxruntime", device="cpu")
 for image in sys.argv[2:]:
     print(scorer.score(image).value)
 """

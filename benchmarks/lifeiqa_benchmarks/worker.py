@@ -137,15 +137,13 @@ class Worker:
 
 def _open(file: Path, runtime: str, device: str, threads: int) -> Any:
     from lifeiqa.runtimes import open_session
+    from lifeiqa_benchmarks.candidate import COMPILED
 
-    if runtime == "tensorrt":
-        return open_session(file)
-    if runtime == "torch.compile":
-        from lifeiqa.runtimes.pytorch import open_checkpoint
+    if runtime == COMPILED:
+        from lifeiqa.runtimes.pytorch.session import open_checkpoint
 
-        return open_checkpoint(file, provider=device, threads=threads, compiled=True)
-    provider: Any = "openvino" if runtime == "openvino" else device
-    return open_session(file, provider=provider, threads=threads)
+        return open_checkpoint(file, device=device, threads=threads, compiled=True)
+    return open_session(file, runtime=runtime, device=device, threads=threads)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -16,10 +16,10 @@ from typing import Any
 
 from lifeiqa.artifacts.engine_info import BatchProfile, EngineInfo, Tensor
 from lifeiqa.artifacts.manifest import Manifest, Parent, read_manifest, write_with_sidecar
-from lifeiqa.artifacts.tensorrt_flavours import Flavour, flavour_named
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.files import atomic_write
 from lifeiqa.runtimes.cuda.driver import Device, cuda_device
+from lifeiqa.runtimes.tensorrt.library import Library, library_named
 from lifeiqa_engines.configuration import BuildOptions, Configuration, refuse_options
 from lifeiqa_engines.network import Network, load_builder
 from lifeiqa_engines.targets import Target, target_named
@@ -43,19 +43,19 @@ def engine_from_onnx(
     onnx: Path,
     out: Path,
     *,
-    flavour: str = "tensorrt",
+    runtime: str = "tensorrt",
     target: str | None = None,
     profiles: Sequence[BatchProfile] | None = None,
     static: int | None = None,
     options: BuildOptions | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> EnginePath:
-    """Compile an exported graph to ``out/NAME.PRECISION.FLAVOUR.TARGET[.bN].engine``.
+    """Compile an exported graph to ``out/NAME.PRECISION.RUNTIME.TARGET[.bN].engine``.
 
     Args:
         onnx: a file of `lifeiqa-export`, with its sidecar.
         out: folder of the result; made when missing.
-        flavour: ``"tensorrt"`` builds for the GPU that is here; ``"tensorrt-rtx"`` for ``target``,
+        runtime: ``"tensorrt"`` builds for the GPU that is here; ``"tensorrt-rtx"`` for ``target``,
             without a GPU.
         target: chip of a TensorRT-RTX engine, ``"sm89"``; None takes that of the GPU that is here.
         profiles: the batch sizes to compile for, one optimization profile each; None takes
@@ -65,7 +65,7 @@ def engine_from_onnx(
         report: takes a line for each step begun.
 
     Raises:
-        ConfigError: an option does not fit the flavour, or batch sizes do not fit the graph.
+        ConfigError: an option does not fit the runtime, or batch sizes do not fit the graph.
         ArtifactError: the file is no exported graph, or was changed, or its tensors are not of the
             shape and precision that its manifest states.
         MissingDependencyError: that TensorRT is not installed.
@@ -73,7 +73,7 @@ def engine_from_onnx(
         EngineBuildError: TensorRT cannot parse or compile the graph. Nothing is written.
     """
     options = options or BuildOptions()
-    chosen = flavour_named(flavour)
+    chosen = library_named(runtime)
     refuse_options(chosen, options)
     parent = read_manifest(onnx)
     if parent.kind != "onnx":
@@ -100,7 +100,7 @@ def engine_from_onnx(
     layers = configuration.layers_of(plan) if options.layers else None
 
     info = EngineInfo(
-        flavour=flavour,
+        runtime=runtime,
         version=trt.__version__,
         compute_capability=chip.compute_capability,
         gpu=gpu.name if gpu else None,
@@ -124,7 +124,7 @@ def engine_from_onnx(
     return EnginePath(path, manifest)
 
 
-def builder_for(flavour: Flavour, target: str | None) -> tuple[Any, Target, Device | None]:
+def builder_for(library: Library, target: str | None) -> tuple[Any, Target, Device | None]:
     """The TensorRT that builds, the chip it builds for, and the GPU that it needs for that.
 
     Raises:
@@ -132,14 +132,14 @@ def builder_for(flavour: Flavour, target: str | None) -> tuple[Any, Target, Devi
         DeviceError: it needs a GPU, and there is none.
         ConfigError: it cannot build for ``target``.
     """
-    trt = load_builder(flavour)
+    trt = load_builder(library)
     gpu = None
-    if not flavour.ahead_of_time:
+    if not library.ahead_of_time:
         gpu = cuda_device()
     elif target is None:
         with contextlib.suppress(DeviceError):
             gpu = cuda_device()
-    return trt, target_named(trt, flavour, target, gpu), gpu
+    return trt, target_named(trt, library, target, gpu), gpu
 
 
 def _batch_sizes(
@@ -196,8 +196,8 @@ def _require_precision(onnx: Path, parent: Manifest, arithmetic: dict[str, int])
         )
 
 
-def _manifest(parent: Manifest, onnx: Path, flavour: Flavour, info: EngineInfo) -> Manifest:
-    tools = {"lifeiqa": importlib.metadata.version("lifeiqa"), flavour.name: info.version}
+def _manifest(parent: Manifest, onnx: Path, library: Library, info: EngineInfo) -> Manifest:
+    tools = {"lifeiqa": importlib.metadata.version("lifeiqa"), library.name: info.version}
     return dataclasses.replace(
         parent,
         kind="engine",
@@ -205,13 +205,13 @@ def _manifest(parent: Manifest, onnx: Path, flavour: Flavour, info: EngineInfo) 
         batch=None,
         parents=(Parent(file=onnx.name, sha256=parent.sha256 or ""), *parent.parents),
         tools={**parent.tools, **tools},
-        sha256=None,
+        files={},
     )
 
 
-def _file_name(manifest: Manifest, flavour: Flavour, chip: Target, fixed: int) -> str:
+def _file_name(manifest: Manifest, library: Library, chip: Target, fixed: int) -> str:
     batch = "" if fixed == -1 else f".b{fixed}"
-    return f"{manifest.name}.{manifest.precision}.{flavour.name}.{chip.name}{batch}.engine"
+    return f"{manifest.name}.{manifest.precision}.{library.name}.{chip.name}{batch}.engine"
 
 
 def _write(path: Path, plan: Any) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from lifeiqa.artifacts.engine_info import BatchProfile
-from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS
 from lifeiqa.cli.shared import File, Folder, guarded
 from lifeiqa.errors import ConfigError
+from lifeiqa.runtimes.tensorrt.library import LIBRARIES
 
-flavour_option = click.option(
-    "--flavour",
-    type=click.Choice(list(FLAVOURS)),
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(list(LIBRARIES)),
     default="tensorrt",
     show_default=True,
     help="tensorrt builds for the GPU that is here; tensorrt-rtx for any --target, without a GPU.",
@@ -40,7 +40,7 @@ def refuse_precision(context: click.Context, parameter: click.Parameter, value: 
 
 @main.command()
 @click.argument("model", metavar="MODEL.onnx", type=File)
-@flavour_option
+@runtime_option
 @click.option("--target", "targets", help="Chips of TensorRT-RTX engines, one each: sm86,sm89.")
 @click.option(
     "--batch",
@@ -75,7 +75,7 @@ def refuse_precision(context: click.Context, parameter: click.Parameter, value: 
 @guarded
 def build(
     model: Path,
-    flavour: str,
+    runtime: str,
     targets: str | None,
     batches: str | None,
     static: int | None,
@@ -99,12 +99,12 @@ def build(
     images = None if parity_images is None else images_in(parity_images)
     names = _names(targets)
     for target in names:
-        builder_for(FLAVOURS[flavour], target)  # all of them can be built, or none is
+        builder_for(LIBRARIES[runtime], target)  # all of them can be built, or none is
     for target in names:
         engine = engine_from_onnx(
             model,
             out,
-            flavour=flavour,
+            runtime=runtime,
             target=target,
             profiles=profiles,
             static=static,
@@ -120,16 +120,16 @@ def build(
 
 @main.command()
 @click.argument("model", metavar="MODEL.onnx", type=File)
-@flavour_option
+@runtime_option
 @guarded
-def check(model: Path, flavour: str) -> None:
+def check(model: Path, runtime: str) -> None:
     """Say whether TensorRT's parser takes MODEL.onnx, any ONNX file, and list what it refuses.
 
     Exit status 1 when it refuses something.
     """
     from lifeiqa_engines.network import check_onnx
 
-    support = check_onnx(model, flavour=flavour)
+    support = check_onnx(model, runtime=runtime)
     click.echo(support)
     sys.exit(0 if support else 1)
 

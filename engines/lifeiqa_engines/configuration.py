@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lifeiqa.artifacts.engine_info import BatchProfile, HardwareCompatibility
-from lifeiqa.artifacts.tensorrt_flavours import Flavour
 from lifeiqa.errors import ConfigError, EngineBuildError
 from lifeiqa.files import atomic_write
 from lifeiqa.runtimes.cuda.driver import Device
+from lifeiqa.runtimes.tensorrt.library import Library
 from lifeiqa_engines.network import Network
 from lifeiqa_engines.targets import Target
 
@@ -39,16 +39,16 @@ class BuildOptions:
     layers: bool = False
 
 
-def refuse_options(flavour: Flavour, options: BuildOptions) -> None:
-    """Refuse what a flavour cannot serve.
+def refuse_options(library: Library, options: BuildOptions) -> None:
+    """Refuse what a TensorRT cannot serve.
 
     Raises:
         ConfigError: with each option that was asked for in vain, and why it is.
     """
     plain = BuildOptions()
     asked = [
-        f"{name} is not for {flavour.title}: {reason}"
-        for name, reason in flavour.refused.items()
+        f"{name} is not for {library.title}: {reason}"
+        for name, reason in library.refused.items()
         if getattr(options, name) != getattr(plain, name)
     ]
     if asked:
@@ -60,13 +60,13 @@ class Configuration:
 
     Args:
         trt: the module of the TensorRT that builds.
-        flavour: which one that is.
+        library: which one that is.
         network: what is built.
         options: everything optional.
     """
 
-    def __init__(self, trt: Any, flavour: Flavour, network: Network, options: BuildOptions) -> None:
-        self._trt, self._flavour = trt, flavour
+    def __init__(self, trt: Any, library: Library, network: Network, options: BuildOptions) -> None:
+        self._trt, self._library = trt, library
         self._network, self._options = network, options
         self._config: Any = network.builder.create_builder_config()
         # The router is float32 because a rounding there changes an expert: TF32 would round it.
@@ -87,7 +87,7 @@ class Configuration:
 
     def aim_at(self, target: Target) -> None:
         """Choose the chip, where it can be chosen."""
-        if self._flavour.ahead_of_time:
+        if self._library.ahead_of_time:
             self._config.num_compute_capabilities = 1
             self._config.set_compute_capability(target.member, 0)
 
@@ -113,7 +113,7 @@ class Configuration:
         if path is None:
             return None
         driver = gpu.driver if gpu else "no-driver"
-        key = f"{self._flavour.name}-{self._trt.__version__}-{target.name}-{driver}"
+        key = f"{self._library.name}-{self._trt.__version__}-{target.name}-{driver}"
         key = re.sub(r"[^\w.-]", "_", key)
         path = path.with_name(f"{path.stem}.{key}{path.suffix}")
         known = path.read_bytes() if path.is_file() else b""
@@ -141,7 +141,7 @@ class Configuration:
         plan = self._network.builder.build_serialized_network(definition, self._config)
         if plan is None:
             raise EngineBuildError(
-                f"{self._flavour.title} {self._trt.__version__} built no engine: "
+                f"{self._library.title} {self._trt.__version__} built no engine: "
                 f"{self._network.errors.take()}"
             )
         return plan

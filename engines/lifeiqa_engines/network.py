@@ -10,11 +10,11 @@ from typing import Any
 
 from lifeiqa.artifacts.engine_info import Tensor
 from lifeiqa.artifacts.onnx_inspect import require_one_file
-from lifeiqa.artifacts.tensorrt_flavours import Flavour, flavour_named
 from lifeiqa.errors import ArtifactError, EngineBuildError
 from lifeiqa.runtimes.base import INPUT, OUTPUT
 from lifeiqa.runtimes.cuda.driver import cuda_device
 from lifeiqa.runtimes.tensorrt.error_log import ErrorLog
+from lifeiqa.runtimes.tensorrt.library import Library, library_named
 
 _HINTS = (
     (
@@ -81,19 +81,19 @@ class Support:
         return "\n".join([f"{self.parser} refuses the graph", *map(str, self.refusals)])
 
 
-def check_onnx(path: Path, *, flavour: str) -> Support:
+def check_onnx(path: Path, *, runtime: str) -> Support:
     """Ask the parser of a TensorRT whether it takes a graph, without building anything.
 
     Args:
         path: any ONNX file; it needs no manifest.
-        flavour: ``"tensorrt"``, which needs a GPU, or ``"tensorrt-rtx"``.
+        runtime: ``"tensorrt"``, which needs a GPU, or ``"tensorrt-rtx"``.
 
     Raises:
         MissingDependencyError: that TensorRT is not installed.
         DeviceError: it needs a GPU, and there is none.
         ArtifactError: the file is missing or damaged, or weights of it lie in other files.
     """
-    chosen = flavour_named(flavour)
+    chosen = library_named(runtime)
     model = _read(path)
     trt = load_builder(chosen)
     errors = ErrorLog(trt)
@@ -107,15 +107,15 @@ def check_onnx(path: Path, *, flavour: str) -> Support:
     return Support(f"{chosen.title} {trt.__version__}", refusals)
 
 
-def load_builder(flavour: Flavour) -> Any:
+def load_builder(library: Library) -> Any:
     """The module of a TensorRT, whose builder may be used.
 
     Raises:
         MissingDependencyError: it is not installed.
         DeviceError: its builder needs a GPU, and there is none.
     """
-    trt = flavour.load("building engines")
-    if not flavour.ahead_of_time:
+    trt = library.load("building engines")
+    if not library.ahead_of_time:
         cuda_device()
     return trt
 

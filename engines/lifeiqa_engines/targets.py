@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifeiqa.artifacts.engine_info import target_of
-from lifeiqa.artifacts.tensorrt_flavours import Flavour
 from lifeiqa.errors import ConfigError
 from lifeiqa.runtimes.cuda.driver import Device
+from lifeiqa.runtimes.tensorrt.library import Library
 
 
 @dataclass(frozen=True)
@@ -27,33 +27,33 @@ class Target:
     member: Any = None
 
 
-def target_named(trt: Any, flavour: Flavour, name: str | None, gpu: Device | None) -> Target:
+def target_named(trt: Any, library: Library, name: str | None, gpu: Device | None) -> Target:
     """The chip to build for.
 
     Args:
         trt: the module of the TensorRT that builds.
-        flavour: which one that is.
+        library: which one that is.
         name: ``"sm89"``; None takes the chip of ``gpu``.
         gpu: the GPU that is here, or None.
 
     Raises:
-        ConfigError: the flavour cannot build for that chip.
+        ConfigError: the library cannot build for that chip.
     """
     here = None if gpu is None else target_of(gpu.compute_capability)
     wanted = here if name is None else name
     if wanted is None:
         raise ConfigError(f"there is no GPU here: name the chip to build for, {_names(trt)}")
-    if flavour.ahead_of_time:
+    if library.ahead_of_time:
         member = _members(trt).get(wanted)
         if member is None:
             raise ConfigError(
-                f"target {wanted!r}: {flavour.title} {trt.__version__} builds for {_names(trt)}"
+                f"target {wanted!r}: {library.title} {trt.__version__} builds for {_names(trt)}"
             )
         return Target(wanted, _capability(wanted), member)
     if wanted != here:
         raise ConfigError(
-            f"target {wanted!r}: {flavour.title} builds for the GPU that is there, here {here}. "
-            f"Build on a machine with that chip, or with --flavour tensorrt-rtx"
+            f"target {wanted!r}: {library.title} builds for the GPU that is there, here {here}. "
+            f"Build on a machine with that chip, or with --runtime tensorrt-rtx"
         )
     return Target(wanted, _capability(wanted))
 

@@ -12,7 +12,7 @@ from lifeiqa.parity.observe import Observation, observe
 from lifeiqa.parity.report import ParityReport, Tolerance, link
 from lifeiqa.preprocess.decode import Pixels
 from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
-from lifeiqa.runtimes.pytorch import PyTorchSession
+from lifeiqa.runtimes.pytorch.session import PyTorchSession
 from lifeiqa_export.half import to_half
 
 
@@ -59,7 +59,7 @@ def measure_parity(
             return observe(session, crops, batch=batch)
 
     def graph(path: Path, *, rounding: bool = False) -> Observation:
-        with OnnxRuntimeSession(path, provider="cpu", rounding=rounding) as session:
+        with OnnxRuntimeSession(path, device="cpu", rounding=rounding) as session:
             report(f"  running {session.runtime}")
             return observe(session, crops, batch=batch)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS
 from lifeiqa.cli.shared import Folder, guarded, model_file
 from lifeiqa.errors import ConfigError, require_all
+from lifeiqa.runtimes.tensorrt.library import LIBRARIES
 from lifeiqa.weights import DEFAULT
 
 _EXPORTED = (".onnx", ".engine")
@@ -46,7 +46,7 @@ _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", 
 )
 @click.option(
     "--engine",
-    type=click.Choice(list(FLAVOURS)),
+    type=click.Choice(list(LIBRARIES)),
     help="Go on to an engine: for the GPU that is here, or for a --target without one.",
 )
 @click.option("--target", help="Chip of a TensorRT-RTX engine: sm89.")
@@ -89,7 +89,7 @@ def main(
     from lifeiqa.artifacts.manifest import read_manifest
     from lifeiqa.parity.report import tolerances_with
     from lifeiqa_export.export import export_checkpoint, measured_crops
-    from lifeiqa_export.triton import require_flavour, require_place
+    from lifeiqa_export.triton import require_full_tensorrt, require_place
     from lifeiqa_export.triton_config import PROFILES
 
     if target is not None and engine is None:
@@ -102,8 +102,8 @@ def main(
 
         refuse_int8(precision)
         if repository is not None:
-            require_flavour(engine)
-        builder_for(FLAVOURS[engine], target)
+            require_full_tensorrt(engine)
+        builder_for(LIBRARIES[engine], target)
     if repository is not None:
         planned = dataclasses.replace(read_manifest(source), kind="onnx", batch=batch)
         require_place(planned, repository)
@@ -128,7 +128,7 @@ def main(
         built = engine_from_onnx(
             exported.path,
             out,
-            flavour=engine,
+            runtime=engine,
             target=target,
             profiles=PROFILES if repository is not None and batch is None else None,
             report=progress,

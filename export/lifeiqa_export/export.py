@@ -16,7 +16,6 @@ from lifeiqa.artifacts.manifest import Manifest, Parent, write_with_sidecar
 from lifeiqa.config import Precision, Preprocessing, require_choice
 from lifeiqa.data.images import images_in, parity_crops
 from lifeiqa.errors import ConfigError, ParityError
-from lifeiqa.files import sha256_of
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
 from lifeiqa.parity.report import TOLERANCES, ParityReport, Tolerance
@@ -98,9 +97,9 @@ def export_checkpoint(
         kind="onnx",
         batch=batch,
         opset=OPSET,
-        parents=(Parent(file=checkpoint.name, sha256=sha256_of(checkpoint)), *parent.parents),
+        parents=(Parent(file=checkpoint.name, sha256=parent.sha256 or ""), *parent.parents),
         tools={**parent.tools, **{name: importlib.metadata.version(name) for name in _TOOLS}},
-        sha256=None,
+        files={},
     )
     with tempfile.TemporaryDirectory(prefix="lifeiqa-export-") as folder:
         report(f"exporting {manifest.name} as FP32")

@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lifeiqa.artifacts.manifest import Manifest, read_manifest, write_with_sidecar
-from lifeiqa.artifacts.tensorrt_flavours import flavour_named
 from lifeiqa.errors import ArtifactError, ConfigError
 from lifeiqa.files import atomic_folder, atomic_write
-from lifeiqa.runtimes import open_session
+from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
+from lifeiqa.runtimes.tensorrt.library import library_named
 from lifeiqa_export.triton_config import config_text
 
 CONFIG = "config.pbtxt"
@@ -70,7 +70,7 @@ def triton_from_model(model: Path, repository: Path) -> Served:
     manifest = read_manifest(model)
     last = require_place(manifest, repository)
     if manifest.engine is None:
-        with open_session(model, provider="cpu"):
+        with OnnxRuntimeSession(model, manifest, device="cpu"):
             pass  # a graph that is not what its manifest says is refused here, not by the server
     folder = repository / model_name(manifest)
     if last is None:
@@ -125,7 +125,7 @@ def require_place(manifest: Manifest, repository: Path) -> int | None:
     return last
 
 
-def require_flavour(name: str) -> None:
+def require_full_tensorrt(name: str) -> None:
     """Refuse an engine that Triton's backend ``tensorrt`` cannot load.
 
     Raises:
@@ -133,7 +133,7 @@ def require_flavour(name: str) -> None:
     """
     if name != "tensorrt":
         raise ConfigError(
-            f"Triton runs engines of TensorRT, and none of {flavour_named(name).title}. Build one "
+            f"Triton runs engines of TensorRT, and none of {library_named(name).title}. Build one "
             f"on a machine with the GPU that it is for: --engine tensorrt, or lifeiqa-engine build"
         )
 
@@ -161,7 +161,7 @@ def _require_servable(manifest: Manifest) -> None:
         )
     if manifest.engine is None:
         return
-    require_flavour(manifest.engine.flavour)
+    require_full_tensorrt(manifest.engine.runtime)
     if manifest.engine.stripped:
         raise ConfigError(
             "the engine was built without its weights, and Triton does not put them back: build "

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS, flavour_named
 from lifeiqa.config import require_choice, settings_from_dict
 from lifeiqa.errors import ConfigError, EngineMismatchError
+from lifeiqa.files import require_plain_name
 
 HardwareCompatibility = Literal["none", "ampere_plus", "same_compute_capability"]
 _LARGEST = 2**31 - 1  # a dimension of TensorRT's
@@ -90,8 +90,8 @@ class EngineInfo:
     """The part of a manifest that only an engine has.
 
     Attributes:
-        flavour: a name of `lifeiqa.artifacts.tensorrt_flavours.FLAVOURS`.
-        version: of that TensorRT.
+        runtime: name of the runtime that built it and runs it: ``"tensorrt"``.
+        version: of that runtime.
         compute_capability: of the chip it was built for, ``"8.9"``.
         gpu: name of the GPU that it was built on; None when it was built without one.
         driver: release of the driver then.
@@ -104,7 +104,7 @@ class EngineInfo:
         stripped: whether its weights were left out, to be taken from its parent when it is opened.
     """
 
-    flavour: str
+    runtime: str
     version: str
     compute_capability: str
     gpu: str | None = None
@@ -118,7 +118,7 @@ class EngineInfo:
     stripped: bool = False
 
     def __post_init__(self) -> None:
-        require_choice("flavour", self.flavour, tuple(FLAVOURS))
+        require_plain_name("runtime", self.runtime)
         require_choice(
             "hardware_compatibility", self.hardware_compatibility, get_args(HardwareCompatibility)
         )
@@ -132,11 +132,12 @@ class EngineInfo:
         """``"sm89"``."""
         return target_of(self.compute_capability)
 
-    def require_version(self, version: str, rebuild: str) -> None:
-        """Refuse to run in another TensorRT than the engine was built for.
+    def require_version(self, version: str, title: str, rebuild: str) -> None:
+        """Refuse to run in another release than the engine was built for.
 
         Args:
-            version: of the TensorRT that is installed.
+            version: of the runtime that is installed.
+            title: name of the runtime, for people.
             rebuild: the command that makes a fitting engine.
 
         Raises:
@@ -147,8 +148,7 @@ class EngineInfo:
         if here == built or (self.version_compatible and here > built):
             return
         raise EngineMismatchError(
-            f"built by {flavour_named(self.flavour).title} {self.version}, this is {version}. "
-            f"Rebuild: {rebuild}"
+            f"built by {title} {self.version}, this is {version}. Rebuild: {rebuild}"
         )
 
     def require_chip(self, compute_capability: str, gpu: str, rebuild: str) -> None:

@@ -1,12 +1,12 @@
 """The manifest of a model file: what it is, what it came from, how to feed it, how far it drifted.
 
 A checkpoint carries its manifest in the safetensors header. Any other model file has a sidecar,
-``<file>.json``, which holds the sha256 of the file and a checksum of its own values, so that a
-change to either is found. An ONNX file also carries a copy inside and may go without its sidecar,
-and is then called not verified, since no sum covers it. Neither sum is a signature:
-whoever can write both files can make them agree. So whatever the sums say, an ONNX file is looked
-through before any runtime opens it, see `lifeiqa.artifacts.onnx_inspect`, and weights that lie in
-other files, which no sum covers, are refused.
+``<file>.json``, which names the files of the model, each with its sha256, and holds a checksum of
+its own values, so that a change to any of them is found. An ONNX file also carries a copy inside
+and may go without its sidecar; it is then called not verified, since no sum covers it. The sums are
+no signature: whoever can write all the files can make them agree. So whatever the sums say, an ONNX
+file is looked through before any runtime opens it, see `lifeiqa.artifacts.onnx_inspect`, and
+weights in other files that no sum covers are refused.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from lifeiqa.artifacts.engine_info import EngineInfo
+from lifeiqa.artifacts.manifest_format import FORMAT, fields_from_json
 from lifeiqa.artifacts.onnx_inspect import read_onnx
 from lifeiqa.artifacts.strict_json import parsed, read_text
 from lifeiqa.config import Labels, ModelConfig, Precision, Preprocessing
@@ -29,15 +30,8 @@ from lifeiqa.files import atomic_write, require_plain_name, sha256_of
 
 METADATA_KEY = "lifeiqa"
 """Key of the JSON text in the metadata of a safetensors or ONNX file."""
-FORMAT = 1
-"""Version of the JSON layout."""
-
 CHECKSUM = "checksum"
 """Key of the checksum in a sidecar."""
-
-_MAX_BATCH, _MAX_OPSET = 65_536, 1_000
-
-Kind = Literal["checkpoint", "onnx", "engine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +51,8 @@ class Manifest:
 
     Attributes:
         name: the model's name, kept along the whole chain of artifacts.
-        kind: what the file is.
+        kind: what the file is: ``"checkpoint"``, ``"onnx"``, ``"engine"``, or another word for a
+            file of another runtime.
         config: the network.
         preprocessing: how an image becomes crops, and crops network input.
         labels: what a score means.
@@ -71,16 +66,17 @@ class Manifest:
             group of layers cost alone, and what the ranges were taken from.
         tools: versions of the packages that wrote the file.
         parity: one record for each link of the parity suite, see `lifeiqa.parity.report`.
-        sha256: of the file; None inside the file itself.
-        verified: False where no sum covers the file: there is no sidecar, or `read_manifest` was
+        files: names of the model's files, the model file and those beside it, and the sha256 of
+            each; "/" separates folders. Empty inside the file itself.
+        verified: False where no sum covers the model: there is no sidecar, or `read_manifest` was
             told to accept what does not match it. It is never written.
 
     Raises:
-        ConfigError: the name is none for files, which are named after it.
+        ConfigError: the name cannot be part of the name of a file.
     """
 
     name: str
-    kind: Kind
+    kind: str
     config: ModelConfig
     preprocessing: Preprocessing
     labels: Labels
@@ -93,11 +89,23 @@ class Manifest:
     quantisation: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
     parity: tuple[dict[str, Any], ...] = ()
-    sha256: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
     verified: bool = True
 
     def __post_init__(self) -> None:
         require_plain_name("name", self.name)
+
+    @property
+    def sha256(self) -> str | None:
+        """The sum that stands for the model in reports; None where no file is named.
+
+        For one file it is that of the file. For several it is the sha256 of the lines that
+        ``sha256sum`` prints for them, sorted by name.
+        """
+        if len(self.files) < 2:
+            return next(iter(self.files.values()), None)
+        lines = (f"{self.files[name]}  {name}\n" for name in sorted(self.files))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property
     def title(self) -> str:
@@ -112,7 +120,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, *, origin: str) -> Manifest:
-        """The inverse of `to_json`.
+        """The inverse of `to_json`; a text of format 1 is read as well.
 
         Raises:
             ArtifactError: it is not such a text; the message names ``origin``.
@@ -122,36 +130,9 @@ class Manifest:
     @classmethod
     def _from_values(cls, values: dict[str, Any], *, origin: str) -> Manifest:
         try:
-            if values.pop("format", None) != FORMAT:
-                raise ValueError(f"it is not a manifest of format {FORMAT}")
-            if values["kind"] not in get_args(Kind):
-                raise ValueError(f"kind is {values['kind']!r}")
-            if values["precision"] not in get_args(Precision):
-                raise ValueError(f"precision is {values['precision']!r}")
-            if "verified" in values:
-                raise ValueError("whether a file is verified is not for its manifest to say")
-            for name in ("training", "quantisation", "tools"):
-                if not isinstance(values.get(name, {}), dict):
-                    raise ValueError(f"{name} is {values[name]!r}")
-            for name, most in (("batch", _MAX_BATCH), ("opset", _MAX_OPSET)):
-                found = values.get(name)
-                if found is not None and not (type(found) is int and 1 <= found <= most):
-                    raise ValueError(f"{name} is {found!r}: 1 to {most} is expected")
-            if (values["kind"] == "engine") != (values.get("engine") is not None):
-                raise ValueError(f"kind is {values['kind']!r}, engine {values.get('engine')!r}")
-            if values.get("engine") is not None:
-                values["engine"] = EngineInfo.from_dict(values["engine"])
-            values["config"] = ModelConfig.from_dict(values["config"])
-            values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
-            values["labels"] = Labels.from_dict(values["labels"])
-            short, side = values["preprocessing"].short_side, values["config"].crop_size
-            if short is not None and short < side:
-                raise ValueError(f"short_side {short} is below the crop of {side} pixels")
-            values["parents"] = tuple(Parent(**parent) for parent in values["parents"])
-            values["parity"] = tuple(values["parity"])
-            if not all(isinstance(link, dict) for link in values["parity"]):
-                raise ValueError(f"parity is {values['parity']!r}: records are expected")
-            return cls(**values)
+            fields = fields_from_json(values, file=Path(origin).name.removesuffix(".json"))
+            fields["parents"] = tuple(Parent(**parent) for parent in fields["parents"])
+            return cls(**fields)
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             cause = f"no {error}" if isinstance(error, KeyError) else error
             raise ArtifactError(f"{origin}: the manifest cannot be read: {cause}") from error
@@ -162,20 +143,28 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def write_with_sidecar(path: Path, manifest: Manifest, write: Callable[[Path], None]) -> Manifest:
+def write_with_sidecar(
+    path: Path,
+    manifest: Manifest,
+    write: Callable[[Path], None],
+    *,
+    beside: Sequence[Path] = (),
+) -> Manifest:
     """Write a model file and its sidecar; each is whole or absent, and sums tie them together.
 
     Args:
         path: of the model file.
-        manifest: what it is; its sha256 is filled in.
+        manifest: what it is; its files are filled in.
         write: writes the model to the path that it is given.
+        beside: other files of the model, which lie in its folder already.
 
     Returns:
         The manifest as it stands in the sidecar.
     """
     with atomic_write(sidecar_of(path)) as sidecar, atomic_write(path) as temporary:
         write(temporary)
-        manifest = dataclasses.replace(manifest, sha256=sha256_of(temporary))
+        sums = {path.name: sha256_of(temporary), **{each.name: sha256_of(each) for each in beside}}
+        manifest = dataclasses.replace(manifest, files=sums)
         sidecar.write_text(sidecar_text(manifest), encoding="utf-8")
     return manifest
 
@@ -192,15 +181,15 @@ def _checksum(values: dict[str, Any]) -> str:
 
 
 def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
-    """The manifest of a model file, checked against the file's sha256 where a sidecar states it.
+    """The manifest of a model file, checked against the sums of its files where a sidecar has them.
 
     An ONNX file is looked through as well, see `lifeiqa.artifacts.onnx_inspect.read_onnx`.
 
     Args:
         path: of the model file.
-        verify: whether a sum that does not match is an error, and so are weights in other files of
-            the folder, which no sum covers. If not, `Manifest.verified` tells, and the sha256 is
-            that of the file as it is. A checkpoint has no sums.
+        verify: whether a sum that does not match is an error, and so are weights in other files
+            that no sum covers. If not, `Manifest.verified` tells, and the sums are those of the
+            files as they are. A checkpoint has no sums.
 
     Raises:
         ArtifactError: the file or its manifest is missing, damaged, or they do not belong together.
@@ -221,6 +210,10 @@ def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
             f"{path}: there is no manifest {sidecar.name} beside it, and only .safetensors and "
             f".onnx files carry one inside"
         )
+    if path.suffix == ".engine" and manifest.engine is None:
+        raise ArtifactError(
+            f"{path}: its manifest describes a file of kind {manifest.kind!r}, not an engine"
+        )
     return manifest
 
 
@@ -233,13 +226,13 @@ def require_verifiable(path: Path) -> None:
     if path.suffix == ".engine":
         raise ConfigError(
             f"{path}: an engine is code that runs, so it is never opened unverified. "
-            f"Leave out --no-verify, or verify=False"
+            f"Drop --no-verify, or verify=False"
         )
 
 
 def _from_sidecar(path: Path, sidecar: Path, *, verify: bool) -> Manifest:
     if not sidecar.is_file():  # a pipe may wait for ever
-        raise ArtifactError(f"{sidecar}: the manifest is no regular file")
+        raise ArtifactError(f"{sidecar}: the manifest is not a regular file")
     values = parsed(read_text(sidecar), str(sidecar))
     stated, expected = values.pop(CHECKSUM, None), _checksum(values)
     if verify and stated != expected:
@@ -248,14 +241,35 @@ def _from_sidecar(path: Path, sidecar: Path, *, verify: bool) -> Manifest:
             f"changed, or written before manifests had one: export or build {path.name} again"
         )
     manifest = Manifest._from_values(values, origin=str(sidecar))
-    actual = sha256_of(path)
-    if verify and manifest.sha256 != actual:
+    named = _files_of(path, manifest, sidecar)
+    actual = {}
+    for file, said in named.items():
+        actual[file.relative_to(path.parent).as_posix()] = found = sha256_of(file)
+        if verify and found != said:
+            raise ArtifactError(
+                f"{file}: its sha256 is {found}, the manifest {sidecar.name} says {said}. "
+                f"One of the two was replaced: export again with lifeiqa-export"
+            )
+    verified = stated == expected and list(named.values()) == list(actual.values())
+    return dataclasses.replace(manifest, files=actual, verified=verified)
+
+
+def _files_of(path: Path, manifest: Manifest, sidecar: Path) -> dict[Path, str | None]:
+    """The files of a model and the sums that its manifest states; a lone file may be renamed."""
+    if len(manifest.files) < 2:
+        return {path: manifest.sha256}
+    if path.name not in manifest.files:
         raise ArtifactError(
-            f"{path}: its sha256 is {actual}, the manifest {sidecar.name} says "
-            f"{manifest.sha256}. One of the two was replaced: export again with lifeiqa-export"
+            f"{path}: the manifest {sidecar.name} names {', '.join(manifest.files)}, and not "
+            f"{path.name}. Give the files their names back, or export again"
         )
-    verified = stated == expected and manifest.sha256 == actual
-    return dataclasses.replace(manifest, sha256=actual, verified=verified)
+    found: dict[Path, str | None] = {
+        path.parent / name: said for name, said in manifest.files.items()
+    }
+    for file in found:
+        if not file.is_file():
+            raise ArtifactError(f"{path}: its file {file.name} is missing: put it beside {path}")
+    return found
 
 
 def _self_contained(path: Path, manifest: Manifest | None, *, verify: bool) -> Manifest:
@@ -264,14 +278,17 @@ def _self_contained(path: Path, manifest: Manifest | None, *, verify: bool) -> M
     if manifest is None:
         manifest = dataclasses.replace(_embedded(file.metadata, path), verified=False)
     if manifest.kind != "onnx":
-        raise ArtifactError(f"{path}: its manifest describes no ONNX model: {manifest.kind}")
-    if not file.external:
+        raise ArtifactError(
+            f"{path}: its manifest describes a file of kind {manifest.kind!r}, not an ONNX model"
+        )
+    uncovered = [name for name in file.external if name not in manifest.files]
+    if not uncovered:
         return manifest
     if verify:
         raise ArtifactError(
-            f"{path}: weights of it lie in {', '.join(file.external)}, where a change would go "
-            f"unseen: the sha256 of its manifest covers {path.name} alone. Export it again with "
-            f"lifeiqa-export, which writes one file, or leave it unverified: --no-verify"
+            f"{path}: uses external data: {', '.join(uncovered)}, which its manifest does not "
+            f"name, so that a change there would go unseen. Export it again with lifeiqa-export, "
+            f"which writes one file, or leave it unverified: --no-verify"
         )
     return dataclasses.replace(manifest, verified=False)
 
@@ -293,4 +310,4 @@ def _embedded(metadata: dict[str, str], path: Path) -> Manifest:
             f"unknown. Checkpoints of the published code are read by: lifeiqa convert"
         )
     manifest = Manifest.from_json(metadata[METADATA_KEY], origin=str(path))
-    return dataclasses.replace(manifest, sha256=sha256_of(path))
+    return dataclasses.replace(manifest, files={path.name: sha256_of(path)})

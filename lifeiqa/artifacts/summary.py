@@ -20,7 +20,7 @@ def describe(manifest: Manifest) -> str:
     unverified = "" if manifest.verified else ", not verified"
     lines = {
         "model": f"{manifest.name} ({manifest.kind}, {manifest.precision}){unverified}",
-        "sha256": manifest.sha256,
+        "sha256": manifest.sha256 if len(manifest.files) < 2 else None,
         "network": f"{config.variant}, {config.backbone_name}, {config.queries} queries of "
         f"{config.dim}, depth {config.depth}, {head}",
         "input": f"uint8 ({manifest.batch or 'batch'}, {config.crop_size}, {config.crop_size}, 3)",
@@ -32,6 +32,8 @@ def describe(manifest: Manifest) -> str:
         "tools": ", ".join(f"{name} {version}" for name, version in manifest.tools.items()),
     }
     text = [f"{name:9} {value}" for name, value in lines.items() if value]
+    if len(manifest.files) > 1:
+        text += [f"{'file':9} {name} {digest}" for name, digest in manifest.files.items()]
     text += [f"{'parent':9} {parent.file} {parent.sha256}" for parent in manifest.parents]
     for link in manifest.parity:
         name, drift, srocc = (link.get(key) for key in ("name", "max_drift", "srocc"))
@@ -48,7 +50,7 @@ def _printable(line: str) -> str:
 def _describe_engine(engine: EngineInfo) -> str:
     batches = ", ".join(map(str, engine.profiles))
     types = ", ".join(f"{count} {name}" for name, count in engine.arithmetic.items())
-    built = f"{engine.flavour} {engine.version}, {engine.target}, batch {batches}; tensors: {types}"
+    built = f"{engine.runtime} {engine.version}, {engine.target}, batch {batches}; tensors: {types}"
     return built + (f"; built on {engine.gpu}, driver {engine.driver}" if engine.gpu else "")
 
 

@@ -35,7 +35,7 @@ from lifeiqa.errors import require_all
 @click.option("--figures", type=Folder, help="Folder for scatter.png and distortions.png.")
 @click.option("--predictions", type=File, help="CSV of the score of each image.")
 @click.option("-o", "--out", type=File, help="JSON file of the report.")
-@options.provider
+@options.runtime()
 @options.threads
 @options.as_json
 @guarded
@@ -49,7 +49,8 @@ def evaluate(
     figures: Path | None,
     predictions: Path | None,
     out: Path | None,
-    provider: str | None,
+    runtime: str | None,
+    device: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -75,7 +76,7 @@ def evaluate(
     saved = read_split(split) if split else None
     labelled, images = take_part(whole, part or ("test" if saved else "all"), saved)
     with (
-        Scorer(path, crops=crops, provider=provider, threads=threads) as scorer,
+        Scorer(path, crops=crops, runtime=runtime, device=device, threads=threads) as scorer,
         click.progressbar(length=len(labelled), label="scoring", file=sys.stderr) as bar,
     ):
         report = run(

@@ -24,27 +24,31 @@ from lifeiqa.errors import ConfigError, require_all
 def inspect(file: str, no_verify: bool, as_json: bool) -> None:
     """Print the manifest of FILE, a model file or a bundled name, after checking its sha256.
 
-    The last line is no part of it: what runs the file on this machine when no --provider is given.
+    The lines that begin with "runtime" are not part of it: they list what can run the file on this
+    machine and what cannot. The default is what runs it without --runtime and --device.
     """
     from lifeiqa.artifacts.manifest import read_manifest
     from lifeiqa.artifacts.summary import describe
     from lifeiqa.runtimes.selection import runs_with
 
-    manifest = read_manifest(model_file(file, ".fp32.onnx"), verify=not no_verify)
+    path = model_file(file, ".fp32.onnx")
+    manifest = read_manifest(path, verify=not no_verify)
     if as_json:
         values = json.loads(manifest.to_json())
         said = {} if manifest.verified else {"verified": False}
         click.echo(json.dumps({**values, **said}, indent=2))
     else:
-        click.echo(f"{describe(manifest)}\n{'runs with':9} {runs_with(manifest)}")
+        click.echo(describe(manifest))
+        for line in runs_with(path, manifest):
+            click.echo(f"{'runtime':9} {line}")
 
 
 @click.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--images", type=Folder, required=True, help="Folder of images to measure on.")
-@click.option("--provider-a", type=options.PROVIDERS, help="What runs A, as it comes.")
-@click.option("--provider-b", type=options.PROVIDERS, help="What runs B, as it comes.")
+@options.runtime("first", "a")
+@options.runtime("second", "b")
 @click.option("--as-run", is_flag=True, help="Run FP16 on a CPU as it comes, without rounding.")
 @click.option(
     "--tolerance",
@@ -59,16 +63,18 @@ def compare(
     first: str,
     second: str,
     images: Path,
-    provider_a: str | None,
-    provider_b: str | None,
+    runtime_a: str | None,
+    device_a: str | None,
+    runtime_b: str | None,
+    device_b: str | None,
     as_run: bool,
     changed: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """The parity report of two model files, from A to B. Exit status 1 outside the tolerance.
 
-    ONNX models run in ONNX Runtime unless a provider is named: A and B may be one file in two
-    runtimes.
+    ONNX models run in ONNX Runtime unless a runtime is named. A and B may be one file in two
+    runtimes, which then run it as it comes.
     """
     from lifeiqa.data.images import images_in, parity_crops
     from lifeiqa.parity.compare import compare_files
@@ -82,7 +88,7 @@ def compare(
         ),
         tolerances=tolerances_with(changed),
         rounding=not as_run,
-        providers=(provider_a, provider_b),
+        runs=((runtime_a, device_a), (runtime_b, device_b)),
     )
     click.echo(json.dumps(report.to_dicts(), indent=2) if as_json else report)
     sys.exit(0 if report else 1)

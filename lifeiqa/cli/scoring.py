@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-verify", is_flag=True, help="Run a model that does not match its manifest.")
 @options.model
-@options.provider
+@options.runtime()
 @options.threads
 def score(
     source: tuple[tuple[str, ...], SourceOptions],
@@ -57,7 +57,8 @@ def score(
     timeout: float,
     no_verify: bool,
     model: str,
-    provider: str | None,
+    runtime: str | None,
+    device: str | None,
     threads: int | None,
 ) -> None:
     """Score images and videos.
@@ -87,7 +88,8 @@ def score(
         Scorer(
             model_file(model, ".fp32.onnx"),
             crops=crops,
-            provider=provider,
+            runtime=runtime,
+            device=device,
             threads=threads,
             verify=not no_verify,
         ) as scorer,

@@ -21,7 +21,7 @@ from lifeiqa.cli.shared import Folder, guarded, model_file
 @click.option(
     "--at-least", type=click.FloatRange(0, 1), help="Exit status 1 below this monotone share."
 )
-@options.provider
+@options.runtime()
 @options.threads
 @options.as_json
 @guarded
@@ -32,7 +32,8 @@ def sense(
     seed: int,
     crops: str | None,
     at_least: float | None,
-    provider: str | None,
+    runtime: str | None,
+    device: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -48,7 +49,7 @@ def sense(
     from lifeiqa.scorer import Scorer
 
     path = model_file(model, ".fp32.onnx")
-    with Scorer(path, crops=crops, provider=provider, threads=threads) as scorer:
+    with Scorer(path, crops=crops, runtime=runtime, device=device, threads=threads) as scorer:
         found = run(
             scorer,
             images_in(images),

@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import reprlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +28,7 @@ import numpy as np
 from lifeiqa.errors import ArtifactError, ConfigError, ImageError, LifeIQAError, require
 from lifeiqa.preprocess.decode import MAX_PIXELS, Pixels, describe
 from lifeiqa.preprocess.pipeline import Cut, cut
+from lifeiqa.runtimes.provider import without_provider
 from lifeiqa.scorer import Score, Scorer, require_number
 
 Batch: TypeAlias = Any
@@ -66,13 +68,15 @@ class ScoreBatch:
         column: the column of images: paths, the bytes of files, or uint8 RGB ``(H, W, 3)``.
         model: a model file; None takes the bundled model.
         crops: a crop plan in place of the model's own, see `lifeiqa.preprocess.crops.CropPlan`.
-        provider: see `lifeiqa.open_session`. Name one where machines differ: runtimes round in
+        runtime: see `lifeiqa.open_session`. Name one where machines differ: runtimes round in
             different ways.
+        device: see `lifeiqa.open_session`.
         threads: CPU threads of the session, by default the one CPU that Ray gives to an actor. Give
             as many as ``num_cpus``; None leaves it to the runtime, which may take every core.
         max_pixels: the largest image that is decoded.
         prefix: stands before the name of each column that is added.
         drop: leave the column of images out of the result. Bytes then do not travel on.
+        provider: deprecated; see ``runtime`` and ``device``.
 
     Raises:
         LifeIQAError: the model cannot be opened or the crop plan cannot be read.
@@ -84,15 +88,24 @@ class ScoreBatch:
         model: str | os.PathLike[str] | None = None,
         *,
         crops: str | None = None,
-        provider: str | None = None,
+        runtime: str | None = None,
+        device: str | None = None,
         threads: int | None = 1,
         max_pixels: int = MAX_PIXELS,
         prefix: str = "",
         drop: bool = False,
+        provider: str | None = None,
     ) -> None:
         self._column = column
+        suffix = Path(model or "model.onnx").suffix
+        runtime, device = without_provider(provider, suffix, runtime, device, stacklevel=2)
         self._scorer = Scorer(
-            model, crops=crops, provider=provider, threads=threads, max_pixels=max_pixels
+            model,
+            crops=crops,
+            runtime=runtime,
+            device=device,
+            threads=threads,
+            max_pixels=max_pixels,
         )
         self._prefix = prefix
         self._drop = drop

@@ -22,7 +22,7 @@ from lifeiqa.model.network import LifeIQA
 
 def save_checkpoint(path: Path, network: LifeIQA, manifest: Manifest) -> None:
     """Write weights and manifest, whole or not at all."""
-    manifest = dataclasses.replace(manifest, kind="checkpoint", config=network.config, sha256=None)
+    manifest = dataclasses.replace(manifest, kind="checkpoint", config=network.config, files={})
     state = {name: _stored(tensor) for name, tensor in network.state_dict().items()}
     with atomic_write(path) as temporary:
         save_file(state, temporary, metadata={METADATA_KEY: manifest.to_json()})
@@ -47,14 +47,18 @@ def _stored(tensor: Tensor) -> Tensor:
     return (half if exact else tensor).contiguous()
 
 
-def load_checkpoint(path: Path) -> tuple[LifeIQA, Manifest]:
+def load_checkpoint(path: Path, manifest: Manifest | None = None) -> tuple[LifeIQA, Manifest]:
     """The network in float32, in evaluation mode on the CPU, and its manifest.
+
+    Args:
+        path: of the checkpoint.
+        manifest: what `read_manifest` gave for it; None reads it.
 
     Raises:
         ArtifactError: the file is missing or carries no manifest.
         CheckpointError: its tensors are not those of its configuration; they are listed.
     """
-    manifest = read_manifest(path)
+    manifest = manifest or read_manifest(path)
     if manifest.kind != "checkpoint":
         raise CheckpointError(f"{path}: kind is {manifest.kind!r}, not checkpoint")
     network = LifeIQA(manifest.config)

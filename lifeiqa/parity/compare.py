@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.config import Preprocessing
@@ -11,8 +12,11 @@ from lifeiqa.errors import ConfigError
 from lifeiqa.parity.observe import observe
 from lifeiqa.parity.report import TOLERANCES, ParityReport, Tolerance, link
 from lifeiqa.preprocess.decode import Pixels
-from lifeiqa.runtimes import open_session
+from lifeiqa.runtimes import onnxruntime, open_session
 from lifeiqa.runtimes.base import Session
+
+Run: TypeAlias = tuple[str | None, str | None]
+"""Name of a runtime, and of a device; None is the choice of `lifeiqa.open_session`."""
 
 
 def compare_files(
@@ -22,7 +26,7 @@ def compare_files(
     *,
     tolerances: Mapping[str, Tolerance] = TOLERANCES,
     rounding: bool = True,
-    providers: tuple[str | None, str | None] = (None, None),
+    runs: tuple[Run, Run] = ((None, None), (None, None)),
 ) -> ParityReport:
     """The parity report of two model files, from the first to the second.
 
@@ -33,16 +37,16 @@ def compare_files(
         tolerances: ``engine`` is taken where one of the two is an engine, else that of the lower
             precision.
         rounding: run FP16 graphs on a CPU with every FP16 tensor really rounded.
-        providers: what runs the two, see `lifeiqa.open_session`; a file that has one runs as it
-            comes. None is ONNX Runtime for an ONNX model, whatever else is installed: a report
-            that names no runtime is about the files.
+        runs: runtime and device of the two, see `lifeiqa.open_session`. A file that has either
+            runs as it comes. An ONNX model without a runtime runs in ONNX Runtime, whatever else
+            is installed: a report that names no runtime is about the files.
 
     Raises:
         ConfigError: the two differ in preprocessing, crop size or label range.
     """
     with (
-        _open(first, rounding, providers[0]) as parent,
-        _open(second, rounding, providers[1]) as child,
+        _open(first, rounding, runs[0]) as parent,
+        _open(second, rounding, runs[1]) as child,
     ):
         ours, theirs = parent.manifest, child.manifest
         for what, a, b in (
@@ -67,11 +71,15 @@ def compare_files(
     )
 
 
-def _open(path: Path, rounding: bool, provider: str | None) -> Session:
-    if path.suffix != ".onnx" or provider is not None:
-        return open_session(path, provider=provider)
+def _open(path: Path, rounding: bool, run: Run) -> Session:
+    runtime, device = run
+    if path.suffix not in onnxruntime.RUNTIME.suffixes or runtime is not None:
+        return open_session(path, runtime=runtime, device=device)
+    if device is not None:
+        return open_session(path, runtime=onnxruntime.RUNTIME.name, device=device)
     from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
 
-    if rounding and read_manifest(path).precision == "fp16":
-        return OnnxRuntimeSession(path, provider="cpu", rounding=True)
-    return OnnxRuntimeSession(path)
+    manifest = read_manifest(path)
+    if rounding and manifest.precision == "fp16":
+        return OnnxRuntimeSession(path, manifest, device="cpu", rounding=True)
+    return OnnxRuntimeSession(path, manifest)

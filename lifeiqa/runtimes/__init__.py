@@ -1,77 +1,58 @@
-"""One runtime a module, each imported only when a file needs it."""
+"""Crops become scores: one runtime a package, each imported only when a file needs it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING
 
-from lifeiqa.artifacts.manifest import require_verifiable
-from lifeiqa.config import Provider, require_choice
-from lifeiqa.errors import ArtifactError, ConfigError, require_all
-from lifeiqa.runtimes.base import Session
-from lifeiqa.runtimes.selection import preferred_provider
+from lifeiqa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lifeiqa.runtimes.base import Session
 
 
 def open_session(
     path: str | os.PathLike[str],
     *,
-    provider: str | None = None,
+    runtime: str | None = None,
+    device: str | None = None,
     threads: int | None = None,
     verify: bool = True,
+    provider: str | None = None,
 ) -> Session:
-    """Open a model file with the runtime that fits it; the file's manifest is checked first.
+    """Open a model file with a runtime that takes it; the file's manifest is checked first.
 
     Args:
         path: a ``.safetensors`` checkpoint (PyTorch), an ``.onnx`` model (ONNX Runtime or
-            OpenVINO), or an ``.engine`` (TensorRT).
-        provider: ``"cpu"`` or ``"cuda"``, for an ONNX model also ``"openvino"``; None takes CUDA
-            where the runtime and the driver have it, else for an ONNX model OpenVINO where it is
-            installed, else the CPU. Whichever it is runs, or it is an error.
+            OpenVINO), an ``.engine`` (TensorRT), or a file of a runtime that is registered.
+        runtime: name of a runtime, see `lifeiqa.runtimes.registry`; None takes the first that is
+            available here, see `lifeiqa.runtimes.selection`. ``lifeiqa inspect`` lists them.
+        device: ``"cpu"`` or ``"cuda"``; None takes CUDA where runtime and driver have it. What is
+            named runs, or it is an error.
         threads: CPU threads for one run; None leaves it to the runtime.
-        verify: whether an ONNX model that its manifest's sums do not cover is refused; if not,
+        verify: whether a model that the sums of its manifest do not cover is refused; if not,
             ``session.manifest.verified`` tells. See `lifeiqa.artifacts.manifest.read_manifest`.
+        provider: deprecated; see ``runtime`` and ``device``.
 
     Raises:
         ArtifactError: the file is missing, damaged, no model file, or not what its manifest says.
         EngineMismatchError: an engine was built for another TensorRT or another chip.
-        MissingDependencyError: its runtime is not installed; the message names the extra.
-        DeviceError: an engine, or who asked for CUDA, finds no driver or device, or CUDA failed.
-        ConfigError: the provider is unknown, not available here, or not the one that would run; or
-            an engine was to be opened unverified.
+        MissingDependencyError: its runtime is not installed; the message says how to install it.
+        DeviceError: CUDA is needed or was named, and there is no driver or no device, or it failed.
+        ConfigError: runtime or device are unknown, not available or do not fit the file; or an
+            engine was to be opened unverified.
     """
+    from lifeiqa.artifacts.manifest import read_manifest
+    from lifeiqa.runtimes.provider import without_provider
+    from lifeiqa.runtimes.selection import choose, require_known, require_suffix
+
     path = Path(path)
-    if provider is not None:
-        require_choice("provider", provider, get_args(Provider))
+    runtime, device = without_provider(provider, path.suffix, runtime, device, stacklevel=2)
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}: at least 1 is expected")
-    if path.suffix == ".onnx":
-        if (provider or preferred_provider()) == "openvino":
-            from lifeiqa.runtimes.openvino.session import OpenVINOSession
-
-            return OpenVINOSession(path, threads=threads, verify=verify)
-        from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
-
-        return OnnxRuntimeSession(path, provider=provider, threads=threads, verify=verify)
-    if path.suffix == ".safetensors":
-        if provider == "openvino":
-            raise ConfigError(
-                f"provider is 'openvino', and {path.name} runs in PyTorch: choose cpu or cuda, or "
-                f"export it: lifeiqa-export {path.name}"
-            )
-        require_all("torch", "timm", "safetensors", extra="export", purpose=f"running {path.name}")
-        from lifeiqa.runtimes.pytorch import open_checkpoint
-
-        return open_checkpoint(path, provider=provider, threads=threads)
-    if path.suffix == ".engine":
-        from lifeiqa.runtimes.tensorrt.session import TensorRTSession
-
-        if not verify:
-            require_verifiable(path)
-        if provider not in (None, "cuda"):
-            raise ConfigError(f"provider is {provider!r}, and {path.name} runs on a GPU alone")
-        return TensorRTSession(path)
-    raise ArtifactError(
-        f"{path}: the ending {path.suffix!r} is no model file; "
-        f".onnx, .safetensors and .engine are read"
-    )
+    require_known(runtime, device)
+    require_suffix(path, runtime)
+    manifest = read_manifest(path, verify=verify)
+    chosen, where = choose(path, manifest, runtime=runtime, device=device)
+    return chosen.open(path, manifest, device=where, threads=threads)

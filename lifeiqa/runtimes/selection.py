@@ -1,61 +1,164 @@
-"""What runs a model file for who does not ask for a provider, and how that is told."""
+"""Which runtime opens a model file, on which device, and why.
+
+A GPU comes before the CPU, and on one device the order is that of `registry.RUNTIMES`. So an ONNX
+model runs in ONNX Runtime where that can use a GPU, else in OpenVINO where it is installed, else in
+ONNX Runtime on the CPU. A runtime of another distribution is taken when it is named, or when no
+runtime of lifeiqa is available for the file: installing a package changes no score.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
 
 from lifeiqa.artifacts.manifest import Manifest
-from lifeiqa.artifacts.tensorrt_flavours import flavour_named
-from lifeiqa.config import Provider
-from lifeiqa.errors import DeviceError, MissingDependencyError, installed, require
-from lifeiqa.runtimes.cuda.driver import cuda_device
-from lifeiqa.runtimes.onnxruntime.providers import cuda_is_here
-from lifeiqa.runtimes.openvino.library import load_openvino
+from lifeiqa.config import require_choice
+from lifeiqa.errors import (
+    ArtifactError,
+    ConfigError,
+    DeviceError,
+    LifeIQAError,
+    MissingDependencyError,
+)
+from lifeiqa.runtimes.entry import DEVICES, Runtime
+from lifeiqa.runtimes.registry import RUNTIMES, registered, runtime_named, runtimes
 
 
-def preferred_provider() -> Provider | None:
-    """What runs an ONNX model for who does not ask; None leaves it to ONNX Runtime.
+def require_suffix(path: Path, runtime: str | None = None) -> None:
+    """Refuse a file by its suffix, before it is read.
 
-    OpenVINO where it is installed, unless ONNX Runtime can run on a GPU here.
+    Args:
+        path: of the file.
+        runtime: name of the runtime that is to open it; None for any.
+
+    Raises:
+        ArtifactError: no runtime takes such files.
+        ConfigError: ``runtime`` is unknown, or does not take such files.
     """
-    if not installed("openvino"):
-        return None
-    return "cuda" if cuda_is_here() else "openvino"
-
-
-def runs_with(manifest: Manifest) -> str:
-    """What `lifeiqa.open_session` takes for a file here, or what it would miss; for people.
-
-    Nothing is loaded of the file, and of PyTorch and TensorRT nothing either.
-    """
-    try:
-        if manifest.kind == "onnx":
-            return _onnx()
-        if manifest.engine is not None:
-            return _engine(manifest.engine.flavour)
-    except (DeviceError, MissingDependencyError) as error:
-        return f"nothing here: {error}"
-    if installed("torch"):
-        return "PyTorch"
-    return "nothing here: PyTorch is not installed. Install it: pip install 'lifeiqa[export]'"
-
-
-def _onnx() -> str:
-    purpose = "an ONNX model"
-    if preferred_provider() == "openvino":
-        from lifeiqa.runtimes.openvino.session import openvino_words
-
-        others = "; --provider cpu takes ONNX Runtime" if installed("onnxruntime") else ""
-        return openvino_words(load_openvino(purpose)) + others
-    ort: Any = require("onnxruntime", extra="cpu", purpose=purpose)
-    return f"ONNX Runtime {ort.__version__} {'CUDA' if cuda_is_here() else 'CPU'}"
-
-
-def _engine(name: str) -> str:
-    flavour = flavour_named(name)
-    if not installed(flavour.module):
-        return (
-            f"nothing here: {flavour.title} is not installed. "
-            f"Install it: pip install 'lifeiqa[{flavour.name}]'"
+    if runtime is None and any(path.suffix in each.suffixes for each in RUNTIMES):
+        return
+    if runtime is not None and path.suffix in runtime_named(runtime).suffixes:
+        return
+    known = runtimes()
+    takers = [each.name for each in known if path.suffix in each.suffixes]
+    if not takers:
+        suffixes = list(dict.fromkeys(suffix for each in known for suffix in each.suffixes))
+        raise ArtifactError(
+            f"{path}: {path.suffix!r} is not the suffix of a model file: "
+            f"{', '.join(suffixes[:-1])} and {suffixes[-1]} are read"
         )
-    return f"{flavour.title} on {cuda_device().name}"
+    if runtime is not None:
+        raise ConfigError(
+            f"runtime is {runtime!r}, and {path.name} runs in {', '.join(takers)}: choose one of "
+            f"those, or another file"
+        )
+
+
+def require_known(runtime: str | None, device: str | None) -> None:
+    """Refuse a runtime or a device of an unknown name; None stands for any.
+
+    Raises:
+        ConfigError: with the names that are known.
+    """
+    if runtime is not None:
+        runtime_named(runtime)
+    if device is not None:
+        require_choice("device", device, DEVICES)
+
+
+def choose(
+    path: Path, manifest: Manifest, *, runtime: str | None = None, device: str | None = None
+) -> tuple[Runtime, str]:
+    """The runtime and the device that open a model file here.
+
+    A choice that is the only one left is not asked whether it is available: opening the file tells
+    better what is missing.
+
+    Args:
+        path: of the model file.
+        manifest: its manifest.
+        runtime: name of a runtime, or None.
+        device: one of `DEVICES`, or None.
+
+    Raises:
+        ConfigError: the runtime or the device is unknown, or they do not fit the file.
+        MissingDependencyError: no runtime for the file is installed.
+        DeviceError: the runtimes for the file need a GPU, and there is none.
+    """
+    require_known(runtime, device)
+    require_suffix(path, runtime)
+    among = RUNTIMES if runtime is None else (runtime_named(runtime),)
+    takers = [each for each in among if each.takes(path, manifest)]
+    left = _pairs(takers, device)
+    if len(left) == 1 and (runtime is not None or not registered()):
+        return left[0]
+    found = _first_available(left)
+    if found is None and runtime is None:
+        others = [each for each in registered() if each.takes(path, manifest)]
+        takers, further = takers + others, _pairs(others, device)
+        left, found = left + further, _first_available(further)
+    if found is not None:
+        return found
+    if not takers:
+        raise _no_taker(path, manifest, runtime)
+    if not left:
+        where = ", ".join(f"{each.name} on {'/'.join(each.devices)}" for each in takers)
+        raise ConfigError(f"device is {device!r}, and {path.name} runs in {where}: choose that")
+    raise _none_available(path, left)
+
+
+def candidates(path: Path, manifest: Manifest) -> list[tuple[Runtime, str]]:
+    """Every runtime and device that take a file, in order of preference, available or not."""
+    return [
+        pair
+        for among in (RUNTIMES, registered())
+        for pair in _pairs([each for each in among if each.takes(path, manifest)], None)
+    ]
+
+
+def runs_with(path: Path, manifest: Manifest) -> list[str]:
+    """What can run a file here and what cannot, and why; one line each, for people.
+
+    The first that can is the one that `lifeiqa.open_session` takes. Nothing of the file is loaded.
+    """
+    lines, default = [], " (default)"
+    for runtime, device in candidates(path, manifest):
+        available = runtime.available(device)
+        if available:
+            lines.append(f"{runtime.name} on {device}: {available.words}{default}")
+            default = ""
+        else:
+            lines.append(f"{runtime.name} on {device}: not available: {available.words}")
+    return lines
+
+
+def _pairs(among: list[Runtime], device: str | None) -> list[tuple[Runtime, str]]:
+    devices = DEVICES if device is None else (device,)
+    return [(runtime, each) for each in devices for runtime in among if each in runtime.devices]
+
+
+def _first_available(among: Iterable[tuple[Runtime, str]]) -> tuple[Runtime, str] | None:
+    return next((pair for pair in among if pair[0].available(pair[1])), None)
+
+
+def _no_taker(path: Path, manifest: Manifest, runtime: str | None) -> ConfigError:
+    if manifest.engine is None:
+        return ConfigError(f"{path}: no runtime takes this file of kind {manifest.kind!r}")
+    built = manifest.engine.runtime
+    if runtime is not None:
+        return ConfigError(f"runtime is {runtime!r}, and {path.name} was built for {built!r}")
+    return ConfigError(f"{path}: it was built for {built!r}, and no such runtime is installed")
+
+
+def _none_available(path: Path, tried: list[tuple[Runtime, str]]) -> LifeIQAError:
+    found = [(runtime, device, runtime.available(device)) for runtime, device in tried]
+    if all(isinstance(each.error, MissingDependencyError) for _, _, each in found):
+        titles = " or ".join(dict.fromkeys(runtime.title for runtime, _ in tried))
+        commands = ", or ".join(dict.fromkeys(runtime.install for runtime, _ in tried))
+        return MissingDependencyError(
+            f"running {path.name} needs {titles}, and none is installed. Install one: {commands}"
+        )
+    reasons = "; ".join(
+        f"{runtime.name} on {device}: {each.words}" for runtime, device, each in found
+    )
+    return DeviceError(f"{path}: no runtime for it is available here. {reasons}")

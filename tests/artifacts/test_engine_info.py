@@ -2,20 +2,19 @@
 
 import dataclasses
 import json
-import sys
 
 import pytest
 
 from lifeiqa.artifacts.engine_info import BatchProfile, EngineInfo, Tensor, target_of
-from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS, flavour_named
-from lifeiqa.errors import ConfigError, EngineMismatchError, MissingDependencyError
+from lifeiqa.errors import ConfigError, EngineMismatchError
 
 REBUILD = "lifeiqa-engine build tiny.fp16.onnx"
+TITLE = "TensorRT"
 
 
 def info(**changes):
     values = {
-        "flavour": "tensorrt",
+        "runtime": "tensorrt",
         "version": "11.2.0.5",
         "compute_capability": "8.9",
         "gpu": "NVIDIA L4",
@@ -108,7 +107,7 @@ def test_an_engine_survives_its_dictionary():
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"flavour": "openvino"}, "flavour is 'openvino': choose one of tensorrt, tensorrt-rtx"),
+        ({"runtime": "../x"}, "runtime is '../x': files are named so"),
         (
             {"hardware_compatibility": "hopper"},
             "hardware_compatibility is 'hopper': choose one of none, ampere_plus, "
@@ -155,7 +154,7 @@ def test_a_target_is_the_compute_capability_without_its_dot(compute_capability, 
 
 @pytest.mark.parametrize("version_compatible", [False, True])
 def test_the_release_that_built_an_engine_runs_it(version_compatible):
-    info(version_compatible=version_compatible).require_version("11.2.0.5", REBUILD)
+    info(version_compatible=version_compatible).require_version("11.2.0.5", TITLE, REBUILD)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ def test_the_release_that_built_an_engine_runs_it(version_compatible):
 )
 def test_another_release_is_refused_in_full_words(version, version_compatible):
     with pytest.raises(EngineMismatchError) as caught:
-        info(version_compatible=version_compatible).require_version(version, REBUILD)
+        info(version_compatible=version_compatible).require_version(version, TITLE, REBUILD)
 
     assert str(caught.value) == (
         f"built by TensorRT 11.2.0.5, this is {version}. "
@@ -183,22 +182,14 @@ def test_another_release_is_refused_in_full_words(version, version_compatible):
 
 @pytest.mark.parametrize("version", ["11.2.0.6", "11.2.0.10", "11.10.0.1", "12.0.0.1"])
 def test_later_releases_run_a_version_compatible_engine(version):
-    info(version_compatible=True).require_version(version, REBUILD)
+    info(version_compatible=True).require_version(version, TITLE, REBUILD)
 
 
 def test_what_follows_the_digits_of_a_version_counts_for_nothing():
     """Release 5 of a candidate 1 is release 5, not release 51."""
-    info(version="11.2.0.5rc1").require_version("11.2.0.5", REBUILD)
+    info(version="11.2.0.5rc1").require_version("11.2.0.5", TITLE, REBUILD)
     with pytest.raises(EngineMismatchError, match=r"11\.2\.0\.5rc1, this is 11\.2\.0\.51"):
-        info(version="11.2.0.5rc1").require_version("11.2.0.51", REBUILD)
-
-
-def test_a_release_of_the_other_flavour_goes_by_its_name():
-    built = info(flavour="tensorrt-rtx", version="1.7.1.116", gpu=None, driver=None)
-    with pytest.raises(EngineMismatchError) as caught:
-        built.require_version("1.8.0.20", REBUILD)
-
-    assert str(caught.value).startswith("built by TensorRT-RTX 1.7.1.116, this is 1.8.0.20. ")
+        info(version="11.2.0.5rc1").require_version("11.2.0.51", TITLE, REBUILD)
 
 
 @pytest.mark.parametrize(
@@ -234,36 +225,3 @@ def test_another_chip_is_refused_in_full_words(level, compute_capability, chip):
     assert str(caught.value) == (
         f"built for SM89, this is {chip} (NVIDIA X). Rebuild: lifeiqa-engine build tiny.fp16.onnx"
     )
-
-
-def test_a_flavour_is_found_by_its_name():
-    assert {name: flavour_named(name).name for name in FLAVOURS} == {
-        "tensorrt": "tensorrt",
-        "tensorrt-rtx": "tensorrt-rtx",
-    }
-    with pytest.raises(ConfigError) as caught:
-        flavour_named("TensorRT")
-    assert str(caught.value) == "flavour is 'TensorRT': choose one of tensorrt, tensorrt-rtx"
-
-
-@pytest.mark.parametrize(
-    ("name", "module"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "tensorrt_rtx")]
-)
-def test_a_flavour_that_is_not_installed_names_its_extra(name, module, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingDependencyError) as caught:
-        flavour_named(name).load("building engines")
-
-    assert str(caught.value) == (
-        f"building engines needs the package '{module}', which is not installed. "
-        f"Install it: pip install 'lifeiqa[{name}]'"
-    )
-
-
-def test_what_a_flavour_refuses_are_options_of_a_build():
-    from lifeiqa_engines.configuration import BuildOptions
-
-    options = {field.name for field in dataclasses.fields(BuildOptions)}
-    for flavour in FLAVOURS.values():
-        assert set(flavour.refused) <= options
-        assert all(flavour.refused.values())

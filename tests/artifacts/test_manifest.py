@@ -47,7 +47,7 @@ def test_whether_a_file_was_verified_is_never_written():
 
 
 def test_the_version_of_the_format_comes_first():
-    assert FULL.to_json().startswith('{"format": 1, ')
+    assert FULL.to_json().startswith('{"format": 2, ')
 
 
 @pytest.mark.parametrize("text", ["", "not JSON", '{"format": 1', "[1, 2]", "[]", "null", '"text"'])
@@ -60,11 +60,12 @@ def test_text_that_is_no_manifest_is_refused(text):
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        ({"format": 2}, "not a manifest of format 1"),
-        ({"format": None}, "not a manifest of format 1"),
+        ({"format": 3}, "its format is 3, and this lifeiqa reads formats 1 and 2"),
+        ({"format": None}, "its format is None, and this lifeiqa reads"),
         ({"kind": "engine"}, "kind is 'engine', engine None"),
-        ({"kind": "image"}, "kind is 'image'"),
-        ({"engine": {"flavour": "tensorrt"}}, "kind is 'onnx', engine {'flavour': 'tensorrt'}"),
+        ({"kind": "../x"}, "kind is '../x'"),
+        ({"kind": 3}, "kind is 3"),
+        ({"engine": {"runtime": "tensorrt"}}, "kind is 'onnx', engine {'runtime': 'tensorrt'}"),
         ({"precision": "int4"}, "precision is 'int4'"),
         ({"batch": 0}, "batch is 0"),
         ({"batch": "4"}, "batch is '4'"),
@@ -72,7 +73,7 @@ def test_text_that_is_no_manifest_is_refused(text):
         ({"batch": 10**9}, "batch is 1000000000: 1 to 65536"),
         ({"opset": 0}, "opset is 0"),
         ({"opset": "20"}, "opset is '20'"),
-        ({"verified": True}, "not for its manifest to say"),
+        ({"verified": True}, "cannot say whether its file is verified"),
         ({"training": [1]}, "training is [1]"),
         ({"tools": "x"}, "tools is 'x'"),
         ({"parity": [1]}, "parity is (1,)"),
@@ -85,6 +86,13 @@ def test_text_that_is_no_manifest_is_refused(text):
         ({"name": "x" * 201}, "1 to 200"),
         ({"name": 5}, "name is 5"),
         ({"parents": [{"file": "../x.onnx", "sha256": "ab"}]}, "file of a parent is '../x.onnx'"),
+        ({"files": ["x"]}, "files is ['x']: names and their sha256 are expected"),
+        ({"files": {"x": 3}}, "files is {'x': 3}"),
+        ({"files": {"../x": "ab"}}, "files has '../x': a path inside"),
+        ({"files": {"/x": "ab"}}, "files has '/x'"),
+        ({"files": {"a//x": "ab"}}, "files has 'a//x'"),
+        ({"files": {"": "ab"}}, "files has ''"),
+        ({"files": {"x\0": "ab"}}, "files has 'x\\x00'"),
         ({"colour": "sRGB"}, "colour"),
         ({"kind": None}, "no 'kind'"),
         ({"precision": None}, "no 'precision'"),
@@ -122,8 +130,8 @@ def test_a_damaged_manifest_is_refused_with_its_origin_and_the_damage(damage, co
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        ({"flavour": None}, "'flavour'"),
-        ({"flavour": "openvino"}, "flavour is 'openvino'"),
+        ({"runtime": None}, "'runtime'"),
+        ({"runtime": "../x"}, "runtime is '../x'"),
         ({"version": 11}, "version is 11"),
         ({"profiles": None}, "no 'profiles'"),
         ({"profiles": []}, "at least one batch size"),
@@ -171,7 +179,7 @@ def test_an_unknown_ending_without_a_sidecar_is_refused(tmp_path):
 def test_a_lone_onnx_file_carries_its_manifest_inside(tmp_path):
     path = tiny.write_model(tmp_path / "tiny.onnx", embed=True)
 
-    assert read_manifest(path) == tiny.manifest(sha256=sha256_of(path), verified=False)
+    assert read_manifest(path) == tiny.manifest(files={path.name: sha256_of(path)}, verified=False)
     assert read_manifest(path).title == "tiny (not verified)"  # no sum was there to be checked
 
 
@@ -186,13 +194,15 @@ def test_a_sidecar_that_is_no_file_does_not_count_as_none(tmp_path, what):
     else:
         sidecar.symlink_to("nowhere")
 
-    assert "the manifest is no regular file" in refusal(read_manifest, path)
+    assert "the manifest is not a regular file" in refusal(read_manifest, path)
 
 
 def test_a_manifest_of_another_kind_of_file_is_refused(tmp_path):
     path = tiny.write_model(tmp_path / "tiny.onnx", kind="checkpoint")
 
-    assert "its manifest describes no ONNX model: checkpoint" in refusal(read_manifest, path)
+    assert "its manifest describes a file of kind 'checkpoint', not an ONNX model" in refusal(
+        read_manifest, path
+    )
 
 
 def test_an_onnx_file_without_a_manifest_is_refused(tmp_path):

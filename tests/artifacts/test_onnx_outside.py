@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 
 from helpers import strangers, tiny
+from helpers.runtimes import ONNX_ON_CPU
 from helpers.strangers import refusal, written
 from lifeiqa.artifacts.onnx_inspect import read_onnx
 from lifeiqa.errors import ArtifactError
@@ -118,23 +119,23 @@ def test_what_does_not_lie_in_its_file_is_refused(folder, entries, complaint):
     assert complaint in refusal(outside(folder, "in.bin", **entries))
 
 
-@pytest.mark.parametrize("provider", ["cpu", "openvino"])
+@pytest.mark.parametrize("runtime", ONNX_ON_CPU)
 @pytest.mark.parametrize("verify", [True, False])
-def test_no_runtime_sees_a_file_that_points_outside(folder, provider, verify, monkeypatch):
+def test_no_runtime_sees_a_file_that_points_outside(folder, runtime, verify, monkeypatch):
     path = outside(folder, "../secret.bin", length=4)
     tiny.write_sidecar(path)
     monkeypatch.setattr(onnxruntime, "InferenceSession", None)
     monkeypatch.setattr(openvino, "openvino_from_onnx", None)
 
     with pytest.raises(ArtifactError, match=r"lies in '\.\./secret\.bin'"):
-        open_session(path, provider=provider, verify=verify)
+        open_session(path, runtime=runtime, verify=verify)
 
 
 def test_the_weight_of_a_file_within_the_folder_is_the_one_that_runs(folder):
     path = outside(folder, "sub/in.bin", offset=0, length=4)
     tiny.write_sidecar(path)
 
-    for provider in ("cpu", "openvino"):
-        with open_session(path, provider=provider, verify=False) as session:
+    for runtime in ONNX_ON_CPU:
+        with open_session(path, runtime=runtime, verify=False) as session:
             np.testing.assert_array_equal(session.run(tiny.crops(1, 2)), [7, 14])
             assert session.manifest.title == "tiny (not verified)"

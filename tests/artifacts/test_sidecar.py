@@ -35,7 +35,7 @@ def written(folder, described=ENGINE):
     """An engine file, its sidecar and what the sidecar says."""
     path = folder / "tiny.fp16.engine"
     path.write_bytes(b"a plan")
-    described = dataclasses.replace(described, sha256=sha256_of(path))
+    described = dataclasses.replace(described, files={path.name: sha256_of(path)})
     sidecar_of(path).write_text(sidecar_text(described), encoding="utf-8")
     return path, described
 
@@ -58,11 +58,11 @@ def test_a_sidecar_is_named_after_the_whole_file_name(tmp_path):
 def test_a_sidecar_describes_its_file(tmp_path):
     path = tiny.write_model(tmp_path / "tiny.onnx", batch=4)
 
-    assert read_manifest(path) == tiny.manifest(batch=4, sha256=sha256_of(path))
+    assert read_manifest(path) == tiny.manifest(batch=4, files={path.name: sha256_of(path)})
 
 
 def test_any_file_with_a_sidecar_has_a_manifest(tmp_path):
-    path = tmp_path / "tiny.engine"
+    path = tmp_path / "tiny.plan"
     path.write_bytes(b"plan")
     tiny.write_sidecar(path)
 
@@ -147,7 +147,7 @@ def test_a_file_that_changed_under_its_sidecar_is_refused_with_both_sums(tmp_pat
 
 
 def test_a_sidecar_that_states_no_sum_is_refused(tmp_path):
-    path = tiny.write_model(tmp_path / "tiny.onnx", sha256=None)
+    path = tiny.write_model(tmp_path / "tiny.onnx", files={})
 
     assert "tiny.onnx.json says None" in refusal(read_manifest, path)
 
@@ -185,7 +185,7 @@ def test_another_file_under_a_sidecar_can_be_read_unverified(tmp_path):
     found = read_manifest(path, verify=False)
 
     assert (found.verified, found.sha256) == (False, sha256_of(path))
-    assert found == tiny.manifest(sha256=sha256_of(path), verified=False)
+    assert found == tiny.manifest(files={path.name: sha256_of(path)}, verified=False)
 
 
 @pytest.mark.parametrize("stated", [None, "ab" * 32, 3])
@@ -205,7 +205,7 @@ def test_no_sidecar_calls_itself_verified(tmp_path):
     values = json.loads(sidecar_of(path).read_text())
     sidecar_of(path).write_text(json.dumps({**values, "verified": True}))
 
-    assert "not for its manifest to say" in refusal(read_manifest, path, verify=False)
+    assert "cannot say whether its file is verified" in refusal(read_manifest, path, verify=False)
 
 
 def test_an_engine_is_never_left_unverified(tmp_path):
@@ -228,7 +228,7 @@ def test_weights_that_no_sum_covers_are_refused_unless_that_is_wanted(tmp_path, 
 
     message = refusal(read_manifest, path)
 
-    assert f"{path}: weights of it lie in weights.bin, where a change would go unseen" in message
+    assert f"{path}: uses external data: weights.bin, which its manifest does not name" in message
     assert "--no-verify" in message
     assert not read_manifest(path, verify=False).verified
 

@@ -49,7 +49,7 @@ def test_a_description_names_no_gpu_where_an_engine_was_built_without_one():
 
 
 def test_a_description_leaves_out_what_is_not_known():
-    text = describe(dataclasses.replace(FULL, batch=None, opset=None, sha256=None, tools={}))
+    text = describe(dataclasses.replace(FULL, batch=None, opset=None, files={}, tools={}))
 
     assert "uint8 (batch, 224, 224, 3)" in text
     assert "None" not in text

@@ -35,7 +35,9 @@ def test_nothing_is_left_on_a_fake_gpu_when_a_run_fails(machine):
 
 
 def test_a_session_on_a_cpu_has_no_device_times(tmp_path):
-    with open_session(tiny.write_model(tmp_path / "tiny.onnx"), provider="cpu") as session:
+    with open_session(
+        tiny.write_model(tmp_path / "tiny.onnx"), runtime="onnxruntime", device="cpu"
+    ) as session:
         assert device_times(session, np.asarray(tiny.crops(1)), runs=2) == []
 
 

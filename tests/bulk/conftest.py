@@ -19,7 +19,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def scorer(model):
-    with Scorer(model, provider="cpu", threads=1) as scorer:
+    with Scorer(model, runtime="onnxruntime", device="cpu", threads=1) as scorer:
         yield scorer
 
 

@@ -17,7 +17,18 @@ LIFEIQA = Path(sys.executable).with_name("lifeiqa")
 
 def peak_of(*arguments):
     """The most that a run and its processes took together, in bytes."""
-    command = [LIFEIQA, "score", "--provider", "cpu", "--threads", "1", "--workers", "1"]
+    command = [
+        LIFEIQA,
+        "score",
+        "--runtime",
+        "onnxruntime",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--workers",
+        "1",
+    ]
     with (
         subprocess.Popen(
             [*command, *map(str, arguments)], stdout=subprocess.PIPE, text=True

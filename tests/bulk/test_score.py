@@ -116,7 +116,19 @@ def test_a_number_that_is_none_is_refused(model, folder, option):
 
 def test_a_closer_limit_of_the_users_is_kept(model, folder):
     """A worker's own limit lies about 1.5 GB of addresses away; this one is closer."""
-    words = [LIFEIQA, "score", folder, "--model", model, "--provider", "cpu", "--threads", "1"]
+    words = [
+        LIFEIQA,
+        "score",
+        folder,
+        "--model",
+        model,
+        "--runtime",
+        "onnxruntime",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    ]
     done = subprocess.run(
         ["sh", "-c", 'ulimit -v 1400000 && exec "$@"', "sh", *words, "--format", "jsonl"],
         capture_output=True,

@@ -47,7 +47,9 @@ def evaluate(*arguments):
 
 
 def test_the_agreement_with_human_scores_is_printed(model, images, labels):
-    result = evaluate(model, labels, "--images", images, "--provider", "cpu")
+    result = evaluate(
+        model, labels, "--images", images, "--runtime", "onnxruntime", "--device", "cpu"
+    )
 
     figures = agreement(GREYS, HUMAN)
     assert result.stdout.startswith("tiny on labels, n 8\n")

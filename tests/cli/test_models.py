@@ -104,8 +104,8 @@ def test_a_model_equals_itself(model, images):
 
 
 def test_one_model_is_compared_in_two_runtimes(model, images):
-    providers = ["--provider-a", "cpu", "--provider-b", "openvino"]
-    result = lifeiqa("compare", model, model, "--images", images, *providers)
+    runs = ["--runtime-a", "onnxruntime", "--device-a", "cpu", "--runtime-b", "openvino"]
+    result = lifeiqa("compare", model, model, "--images", images, *runs)
 
     assert "from ONNX Runtime" in result.stdout
     assert "OpenVINO" in result.stdout

@@ -35,7 +35,18 @@ def lifeiqa(*arguments):
 
 
 def score(model, *arguments):
-    return lifeiqa("score", "--model", model, "--provider", "cpu", "--threads", 1, *arguments)
+    return lifeiqa(
+        "score",
+        "--model",
+        model,
+        "--runtime",
+        "onnxruntime",
+        "--device",
+        "cpu",
+        "--threads",
+        1,
+        *arguments,
+    )
 
 
 def json_lines(result):
@@ -173,7 +184,8 @@ def test_a_folder_without_an_image_is_bad_input(model, tmp_path):
         (["--crops", "six"], "crop plan 'six'"),
         (["--format", "xml"], "'xml'"),
         (["--threads", "0"], "0"),
-        (["--provider", "tpu"], "'tpu'"),
+        (["--runtime", "tpu"], "'tpu'"),
+        (["--device", "tpu"], "'tpu'"),
     ],
 )
 def test_bad_input_is_told_on_standard_error_alone(model, folder, option, message):

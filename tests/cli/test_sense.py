@@ -23,7 +23,17 @@ def images(tmp_path):
 
 
 def sense(model, images, *arguments):
-    arguments = ["sense", model, "--images", images, "--provider", "cpu", *arguments]
+    arguments = [
+        "sense",
+        model,
+        "--images",
+        images,
+        "--runtime",
+        "onnxruntime",
+        "--device",
+        "cpu",
+        *arguments,
+    ]
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 

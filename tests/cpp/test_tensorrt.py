@@ -170,7 +170,7 @@ def test_without_a_driver_or_a_device_tensorrt_is_not_asked(fakes, engine, fail)
             "EngineMismatchError",
             "built for SM90, this is SM89 (Fake GPU)",
         ),
-        ({"flavour": "tensorrt-rtx"}, "MissingDependencyError", "it was built for tensorrt-rtx"),
+        ({"runtime": "tensorrt-rtx"}, "MissingDependencyError", "it was built for tensorrt-rtx"),
         ({"stripped": True, "refittable": True}, "ArtifactError", "built without its weights"),
         (
             {"plan": b"nonsense"},

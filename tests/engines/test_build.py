@@ -12,9 +12,9 @@ from helpers import tiny
 from helpers.builds import build_engine, profiles, write_network
 from lifeiqa.artifacts.engine_info import BatchProfile, EngineInfo, Tensor
 from lifeiqa.artifacts.manifest import Manifest, Parent, read_manifest, sidecar_of
-from lifeiqa.artifacts.tensorrt_flavours import flavour_named
 from lifeiqa.files import sha256_of
 from lifeiqa.runtimes.cuda.driver import Device
+from lifeiqa.runtimes.tensorrt.library import library_named
 from lifeiqa_engines import build, configuration, network
 from lifeiqa_engines.build import EnginePath
 from lifeiqa_engines.configuration import BuildOptions
@@ -38,7 +38,7 @@ def test_an_engine_is_a_plan_of_tensorrt(built):
     assert 1e5 < engine.path.stat().st_size < 2e7
 
 
-def test_an_engine_goes_by_name_precision_flavour_and_chip(built):
+def test_an_engine_goes_by_name_precision_runtime_and_chip(built):
     engine, _ = built
 
     assert isinstance(engine, EnginePath)
@@ -73,7 +73,7 @@ def test_the_sidecar_says_all_that_an_engine_was_built_for(built, half):
         Parent(file="tiny.safetensors", sha256="ab" * 32),
     )
     assert manifest.engine == EngineInfo(
-        flavour="tensorrt-rtx",
+        runtime="tensorrt-rtx",
         version=VERSION,
         compute_capability="8.9",
         gpu=None,
@@ -198,7 +198,7 @@ def test_a_graph_with_its_manifest_inside_alone_builds(tmp_path):
 
 def test_float32_is_computed_as_float32(grey):
     """TF32 would round what the router needs exactly, and TensorRT begins with it."""
-    chosen = flavour_named("tensorrt-rtx")
+    chosen = library_named("tensorrt-rtx")
     parsed = network.Network(tensorrt_rtx, grey)
     begun = parsed.builder.create_builder_config()
     made = configuration.Configuration(tensorrt_rtx, chosen, parsed, BuildOptions())

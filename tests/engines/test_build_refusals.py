@@ -82,7 +82,7 @@ def test_what_tensorrt_cannot_compile_comes_back_in_its_words(grey, options):
         ("layers", True, "an engine has to be loaded on a GPU to show its layers"),
     ],
 )
-def test_what_a_flavour_cannot_do_is_refused_with_its_reason(grey, option, value, reason):
+def test_what_a_runtime_cannot_do_is_refused_with_its_reason(grey, option, value, reason):
     options = BuildOptions(**{option: value})
 
     assert refusal(ConfigError, grey, options=options) == (
@@ -116,26 +116,26 @@ def test_the_full_tensorrt_needs_a_gpu_before_it_is_touched(grey, monkeypatch):
     """Its module is a fake without any content: whoever touched it would fail."""
     monkeypatch.setitem(sys.modules, "tensorrt", object())
 
-    message = refusal(DeviceError, grey, flavour="tensorrt", target=None)
+    message = refusal(DeviceError, grey, runtime="tensorrt", target=None)
 
-    assert message.startswith("there is no CUDA driver here")
+    assert message.startswith("no CUDA driver found")
 
 
 @pytest.mark.parametrize(
-    ("flavour", "module"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "tensorrt_rtx")]
+    ("runtime", "module"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "tensorrt_rtx")]
 )
-def test_a_tensorrt_that_is_not_installed_names_its_extra(grey, monkeypatch, flavour, module):
+def test_a_tensorrt_that_is_not_installed_names_its_extra(grey, monkeypatch, runtime, module):
     monkeypatch.setitem(sys.modules, module, None)
 
-    assert refusal(MissingDependencyError, grey, flavour=flavour) == (
+    assert refusal(MissingDependencyError, grey, runtime=runtime) == (
         f"building engines needs the package '{module}', which is not installed. "
-        f"Install it: pip install 'lifeiqa[{flavour}]'"
+        f"Install it: pip install 'lifeiqa[{runtime}]'"
     )
 
 
-def test_an_unknown_flavour_is_refused(grey):
-    assert refusal(ConfigError, grey, flavour="openvino") == (
-        "flavour is 'openvino': choose one of tensorrt, tensorrt-rtx"
+def test_an_unknown_runtime_is_refused(grey):
+    assert refusal(ConfigError, grey, runtime="openvino") == (
+        "runtime is 'openvino': choose one of tensorrt, tensorrt-rtx"
     )
 
 

@@ -14,7 +14,7 @@ from lifeiqa_engines.cli import main
 
 VERSION = tensorrt_rtx.__version__
 pytestmark = pytest.mark.usefixtures("without_a_gpu")
-RTX = ("--flavour", "tensorrt-rtx")
+RTX = ("--runtime", "tensorrt-rtx")
 
 
 def run(*arguments):
@@ -38,7 +38,7 @@ def one_line(text):
         ([], "check Say whether TensorRT's parser takes MODEL.onnx"),
         (["build"], "Usage: main build [OPTIONS] MODEL.onnx"),
         (["build"], "The precision is that of the file: there is no switch for it."),
-        (["build"], "--flavour [tensorrt|tensorrt-rtx]"),
+        (["build"], "--runtime [tensorrt|tensorrt-rtx]"),
         (["build"], "[default: tensorrt]"),
         (["build"], "--target TEXT Chips of TensorRT-RTX engines, one each: sm86,sm89."),
         (["build"], "one optimization profile each: 1,8,32; a range is 1:8:32."),
@@ -222,8 +222,8 @@ def test_what_tensorrt_rtx_cannot_do_is_refused(grey, out, option, name, reason)
         (["--target", "sm90"], "ConfigError: target 'sm90': TensorRT-RTX"),
         ([], "ConfigError: there is no GPU here: name the chip to build for, sm75"),
         (["--target", "sm89", "--static", "8", "--batch", "8"], "exclude each other"),
-        (["--flavour", "tensorrt"], "MissingDependencyError: building engines needs the package"),
-        (["--flavour", "openvino"], "'openvino' is not one of"),
+        (["--runtime", "tensorrt"], "MissingDependencyError: building engines needs the package"),
+        (["--runtime", "openvino"], "'openvino' is not one of"),
         (["--hardware-compatibility", "hopper"], "'hopper' is not one of"),
         (["--frobnicate"], "No such option"),
     ],

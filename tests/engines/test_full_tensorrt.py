@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from helpers.fake_trt_builder import GPU, VERSION, FakeTensorRT
 from lifeiqa.artifacts.engine_info import BatchProfile
 from lifeiqa.artifacts.manifest import read_manifest, sidecar_of
-from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS
 from lifeiqa.errors import ConfigError, DeviceError, EngineBuildError
 from lifeiqa.runtimes.cuda.driver import Device
+from lifeiqa.runtimes.tensorrt.library import LIBRARIES
 from lifeiqa_engines import build, network
 from lifeiqa_engines.build import engine_from_onnx
 from lifeiqa_engines.cli import main
@@ -56,7 +56,7 @@ def test_a_fake_build_says_on_which_gpu_it_was_made(fake, grey, out):
 
     assert names(out) == [NAME, f"{NAME}.json"]
     assert engine.path.read_bytes() == b"ftrt: a fake plan"
-    assert (info.flavour, info.version, info.compute_capability) == ("tensorrt", VERSION, "8.9")
+    assert (info.runtime, info.version, info.compute_capability) == ("tensorrt", VERSION, "8.9")
     assert (info.gpu, info.driver) == ("Fake L4", "580.65.06")
     assert said == [f"parsing tiny.fp32.onnx with TensorRT {VERSION}", said[1]]
     assert said[1] == "building for sm89, batch 1, 8, 32"
@@ -102,7 +102,7 @@ def test_another_target_than_the_gpu_that_is_there_is_refused(fake, grey, out):
 
     assert str(caught.value) == (
         "target 'sm120': TensorRT builds for the GPU that is there, here sm89. Build on a machine "
-        "with that chip, or with --flavour tensorrt-rtx"
+        "with that chip, or with --runtime tensorrt-rtx"
     )
     assert names(out) == []
 
@@ -246,18 +246,18 @@ def test_what_the_fake_refuses_comes_back_in_its_words(fake, grey, out, refuse, 
 
 
 def test_the_full_tensorrt_refuses_no_option():
-    assert FLAVOURS["tensorrt"].refused == {}
+    assert LIBRARIES["tensorrt"].refused == {}
 
 
 def test_without_a_driver_the_fake_is_never_called(fake, grey, out, monkeypatch):
     def none():
-        raise DeviceError("there is no CUDA driver here")
+        raise DeviceError("no CUDA driver found")
 
     monkeypatch.setattr(network, "cuda_device", none)
     with pytest.raises(DeviceError):
         engine_from_onnx(grey, out)
     with pytest.raises(DeviceError):
-        network.check_onnx(grey, flavour="tensorrt")
+        network.check_onnx(grey, runtime="tensorrt")
 
     assert fake.logger is None
 

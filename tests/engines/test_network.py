@@ -46,7 +46,7 @@ def file(tmp_path):
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_names_the_node_the_cause_and_a_way_out(name, file):
     content, where, cause, hint = REFUSED[name]
-    support = check_onnx(file(content), flavour="tensorrt-rtx")
+    support = check_onnx(file(content), runtime="tensorrt-rtx")
 
     assert not support
     assert len(support.refusals) == 1
@@ -63,7 +63,7 @@ def test_a_refusal_names_the_node_the_cause_and_a_way_out(name, file):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_is_refused_in_the_same_words_when_it_is_built(name, file):
     path = file(REFUSED[name][0])
-    refusal = check_onnx(path, flavour="tensorrt-rtx").refusals[0]
+    refusal = check_onnx(path, runtime="tensorrt-rtx").refusals[0]
 
     with pytest.raises(EngineBuildError) as caught:
         Network(tensorrt_rtx, path)
@@ -73,7 +73,7 @@ def test_what_is_refused_is_refused_in_the_same_words_when_it_is_built(name, fil
 
 def test_several_refusals_come_together(file):
     path = file(SEVERAL)
-    support = check_onnx(path, flavour="tensorrt-rtx")
+    support = check_onnx(path, runtime="tensorrt-rtx")
 
     assert [(refusal.node, refusal.operator) for refusal in support.refusals] == [
         ("'first'", "Resize"),
@@ -97,7 +97,7 @@ def test_a_damaged_file_never_comes_to_tensorrt(content, file):
     path = file(content)
 
     with pytest.raises(ArtifactError, match="not an ONNX model that can be used: "):
-        check_onnx(path, flavour="tensorrt-rtx")
+        check_onnx(path, runtime="tensorrt-rtx")
     with pytest.raises(ArtifactError, match="not an ONNX model that can be used: "):
         Network(tensorrt_rtx, path)
 
@@ -109,13 +109,13 @@ def test_weights_in_another_file_never_come_to_tensorrt(file, monkeypatch):
     path.with_name("weights.bin").write_bytes(strangers.GAIN)
 
     with pytest.raises(ArtifactError, match=r"weights of it lie in weights\.bin, and TensorRT"):
-        check_onnx(path, flavour="tensorrt-rtx")
+        check_onnx(path, runtime="tensorrt-rtx")
 
 
 def test_a_graph_without_nodes_is_refused_although_tensorrt_takes_it(file):
     path = file(NOTHING)
 
-    assert str(check_onnx(path, flavour="tensorrt-rtx")) == (
+    assert str(check_onnx(path, runtime="tensorrt-rtx")) == (
         f"{PARSER} refuses the graph\nthere is no graph in it. Hint: {DAMAGED}"
     )
     with pytest.raises(ArtifactError) as caught:
@@ -128,7 +128,7 @@ def test_a_graph_without_nodes_is_refused_although_tensorrt_takes_it(file):
 def test_a_graph_of_another_kind_is_taken_by_the_parser_and_builds_nothing(file):
     path = file(OTHER)
 
-    assert str(check_onnx(path, flavour="tensorrt-rtx")) == f"{PARSER} takes the graph"
+    assert str(check_onnx(path, runtime="tensorrt-rtx")) == f"{PARSER} takes the graph"
     with pytest.raises(ArtifactError) as caught:
         Network(tensorrt_rtx, path)
     assert str(caught.value) == (
@@ -203,21 +203,21 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path):
     path = tmp_path / "none.onnx"
 
     with pytest.raises(ArtifactError) as caught:
-        check_onnx(path, flavour="tensorrt-rtx")
+        check_onnx(path, runtime="tensorrt-rtx")
     assert str(caught.value) == f"{path}: no such ONNX file"
     with pytest.raises(ArtifactError, match="no such ONNX file"):
-        check_onnx(tmp_path, flavour="tensorrt-rtx")
+        check_onnx(tmp_path, runtime="tensorrt-rtx")
     with pytest.raises(ArtifactError, match="no such ONNX file"):
         Network(tensorrt_rtx, path)
 
 
 def test_a_parser_that_is_not_there_is_not_asked(file, monkeypatch):
     path = file(OTHER)
-    with pytest.raises(ConfigError, match="flavour is 'openvino'"):
-        check_onnx(path, flavour="openvino")
+    with pytest.raises(ConfigError, match="runtime is 'openvino'"):
+        check_onnx(path, runtime="openvino")
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'lifeiqa\[tensorrt-rtx\]'"):
-        check_onnx(path, flavour="tensorrt-rtx")
+        check_onnx(path, runtime="tensorrt-rtx")
 
 
 @pytest.mark.parametrize(
@@ -231,10 +231,10 @@ def test_a_parser_that_is_not_there_is_not_asked(file, monkeypatch):
 )
 def test_the_command_prints_the_answer_and_exits_with_it(content, status, first, file):
     path = file(content)
-    run = CliRunner().invoke(main, ["check", str(path), "--flavour", "tensorrt-rtx"])
+    run = CliRunner().invoke(main, ["check", str(path), "--runtime", "tensorrt-rtx"])
 
     assert run.exit_code == status
-    assert run.stdout == f"{check_onnx(path, flavour='tensorrt-rtx')}\n"
+    assert run.stdout == f"{check_onnx(path, runtime='tensorrt-rtx')}\n"
     assert run.stdout.splitlines()[0] == first
     assert run.stderr == ""
 
@@ -244,16 +244,16 @@ def test_the_command_checks_a_file_without_a_manifest(file):
     onnx.checker.check_model(onnx.load(path))
 
     assert [each.name for each in path.parent.iterdir()] == ["model.onnx"]
-    run = CliRunner().invoke(main, ["check", str(path), "--flavour", "tensorrt-rtx"])
+    run = CliRunner().invoke(main, ["check", str(path), "--runtime", "tensorrt-rtx"])
     assert run.exit_code == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["none.onnx", "--flavour", "tensorrt-rtx"], "ArtifactError: none.onnx: no such ONNX file"),
-        (["none.onnx", "--flavour", "openvino"], "'openvino' is not one of"),
-        ([".", "--flavour", "tensorrt-rtx"], "is a directory"),
+        (["none.onnx", "--runtime", "tensorrt-rtx"], "ArtifactError: none.onnx: no such ONNX file"),
+        (["none.onnx", "--runtime", "openvino"], "'openvino' is not one of"),
+        ([".", "--runtime", "tensorrt-rtx"], "is a directory"),
         ([], "Missing argument 'MODEL.onnx'"),
     ],
 )

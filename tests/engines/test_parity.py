@@ -83,14 +83,14 @@ def test_where_it_cannot_run_the_reason_is_given_and_the_engine_stays(made, monk
     onnx, engine = made()
 
     def no_driver(index):
-        raise DeviceError("there is no CUDA driver here")
+        raise DeviceError("no CUDA driver found")
 
     monkeypatch.setattr(session_module, "cuda_device", no_driver)
     before = sidecar_of(engine.path).read_bytes()
 
     result = prove_engine(engine, onnx, crops_for)
 
-    assert str(result) == "engine parity: not measured (there is no CUDA driver here)"
+    assert str(result) == "engine parity: not measured (no CUDA driver found)"
     assert sidecar_of(engine.path).read_bytes() == before
 
 

@@ -46,7 +46,7 @@ def write_half(folder, network, manifest, batch):
     model = ScoringModel(network, manifest.preprocessing, manifest.labels).eval()
     graph = onnx_from_model(to_half(densify(model)), batch=batch)
     described = dataclasses.replace(
-        manifest, kind="onnx", precision="fp16", batch=batch, opset=20, sha256=None
+        manifest, kind="onnx", precision="fp16", batch=batch, opset=20, files={}
     )
     path = folder / f"{manifest.name}.fp16.onnx"
     write_with_sidecar(path, described, lambda temporary: onnx.save(graph, temporary))
@@ -62,11 +62,11 @@ def test_a_network_in_half_precision_builds(name, batch, tmp_path):
     weights = sum(parameter.numel() for parameter in network.parameters())
     path = write_half(tmp_path, network, manifest, batch)
 
-    assert check_onnx(path, flavour="tensorrt-rtx")
+    assert check_onnx(path, runtime="tensorrt-rtx")
     engine = engine_from_onnx(
         path,
         tmp_path,
-        flavour="tensorrt-rtx",
+        runtime="tensorrt-rtx",
         target="sm89",
         profiles=[BatchProfile.fixed(8)],
     )

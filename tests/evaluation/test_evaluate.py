@@ -32,7 +32,9 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def scorer(tmp_path):
-    with Scorer(tiny.write_model(tmp_path / "tiny.onnx"), provider="cpu", threads=1) as scorer:
+    with Scorer(
+        tiny.write_model(tmp_path / "tiny.onnx"), runtime="onnxruntime", device="cpu", threads=1
+    ) as scorer:
         yield scorer
 
 
@@ -74,7 +76,7 @@ def test_a_table_without_labels_has_the_direction_of_the_model_and_the_report_sa
 ):
     labels = Labels(dataset="greys", low=0, high=255, direction="lower", normalised=False)
     model = tiny.write_model(tmp_path / "dark.onnx", labels=labels)
-    with Scorer(model, provider="cpu", threads=1) as scorer:
+    with Scorer(model, runtime="onnxruntime", device="cpu", threads=1) as scorer:
         found = evaluate(scorer, with_(table, labels=None), resamples=0)
 
     assert found.direction == "lower"

@@ -28,7 +28,9 @@ def evaluation(tmp_path_factory):
         labels=LOWER,
         distortions=("blur", "noise") * 3 + ("blur", "odd"),
     )
-    with Scorer(tiny.write_model(folder / "tiny.onnx"), provider="cpu", threads=1) as scorer:
+    with Scorer(
+        tiny.write_model(folder / "tiny.onnx"), runtime="onnxruntime", device="cpu", threads=1
+    ) as scorer:
         return evaluate(scorer, table, resamples=50)
 
 

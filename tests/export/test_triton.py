@@ -289,7 +289,7 @@ def test_a_copy_that_fails_leaves_the_repository_as_it_was(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"flavour": "tensorrt-rtx"}, "Triton runs engines of TensorRT, and none of TensorRT-RTX"),
+        ({"runtime": "tensorrt-rtx"}, "Triton runs engines of TensorRT, and none of TensorRT-RTX"),
         ({"stripped": True}, "the engine was built without its weights"),
     ],
 )

@@ -39,7 +39,7 @@ def noise(folder, count):
 
 def expected(model, images):
     """The lines that the client should print, by the library itself."""
-    with Scorer(model, provider="cpu") as scorer:
+    with Scorer(model, runtime="onnxruntime", device="cpu") as scorer:
         scores = [scorer.score(image) for image in images]
     lines = zip(scores, images, strict=True)
     return "".join(f"{score.value:.6f} {score.std:.6f} {name}\n" for score, name in lines)
@@ -68,7 +68,7 @@ def test_scores_are_those_of_the_library(client, tmp_path, capsys, crops, batch,
 
     assert capsys.readouterr().out == expected(model, [image])
     assert [len(sent) for sent in server.received] == requests
-    with Scorer(model, provider="cpu") as scorer:
+    with Scorer(model, runtime="onnxruntime", device="cpu") as scorer:
         wanted = scorer.crops(image)
     np.testing.assert_array_equal(np.concatenate(server.received)[: len(wanted)], wanted)
 

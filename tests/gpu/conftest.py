@@ -15,11 +15,11 @@ import pytest
 
 from lifeiqa import __version__
 from lifeiqa.artifacts.manifest import read_manifest
-from lifeiqa.artifacts.tensorrt_flavours import FLAVOURS
 from lifeiqa.config import ModelConfig
 from lifeiqa.data.images import parity_crops
 from lifeiqa.errors import ConfigError, DeviceError, MissingDependencyError
 from lifeiqa.runtimes.cuda.driver import cuda_device
+from lifeiqa.runtimes.tensorrt.library import LIBRARIES
 from lifeiqa.weights import bundled
 
 PACKAGES = (
@@ -96,7 +96,7 @@ def onnx(gpu, checkpoint, tmp_path_factory):
     return export_checkpoint(checkpoint, folder, precision="fp16").path
 
 
-@pytest.fixture(scope="session", params=list(FLAVOURS))
+@pytest.fixture(scope="session", params=list(LIBRARIES))
 def engine(request, gpu, onnx, tmp_path_factory):
     """An engine of each TensorRT that is installed and builds for this GPU."""
     from lifeiqa.artifacts.engine_info import BatchProfile
@@ -105,7 +105,7 @@ def engine(request, gpu, onnx, tmp_path_factory):
     profiles = [BatchProfile.parse(text) for text in ("1", "8", "2:16:32")]
     folder = tmp_path_factory.mktemp("engine")
     try:
-        return engine_from_onnx(onnx, folder, flavour=request.param, profiles=profiles)
+        return engine_from_onnx(onnx, folder, runtime=request.param, profiles=profiles)
     except (MissingDependencyError, ConfigError) as error:
         pytest.skip(str(error))
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.gpu
 @pytest.fixture(scope="module")
 def session(gpu, onnx):
     try:
-        opened = open_session(onnx, provider="cuda")
+        opened = open_session(onnx, device="cuda")
     except ConfigError as error:
         pytest.skip(str(error))
     with opened:
@@ -22,7 +22,7 @@ def session(gpu, onnx):
 
 
 def test_parity_with_pytorch(session, checkpoint, crops, note):
-    with open_session(checkpoint, provider="cpu") as reference:
+    with open_session(checkpoint, runtime="onnxruntime", device="cpu") as reference:
         parent = observe(reference, crops)
     result = link("PyTorch -> ONNX CUDA", parent, observe(session, crops), TOLERANCES["engine"])
     note(drift=result.max_drift, srocc=result.srocc, changed=result.changed)

@@ -16,7 +16,7 @@ from lifeiqa_export.half import to_half
 
 
 def build_engine(path, out, **options):
-    return engine_from_onnx(path, out, **{"flavour": "tensorrt-rtx", "target": "sm89", **options})
+    return engine_from_onnx(path, out, **{"runtime": "tensorrt-rtx", "target": "sm89", **options})
 
 
 def profiles(text):

@@ -30,7 +30,7 @@ class Machine:
 
     def engine(self, *batches, **changes):
         """An engine file; TensorRT is installed for it."""
-        module = changes.get("flavour", "tensorrt").replace("-", "_")
+        module = changes.get("runtime", "tensorrt").replace("-", "_")
         self.install(*batches, module=module)
         return write_engine(self.folder / "tiny.fp16.engine", *batches, **changes)
 

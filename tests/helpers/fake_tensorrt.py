@@ -21,7 +21,7 @@ def info(*batches, **changes):
     """An engine for `GPU`; a batch is ``8`` or ``"1:8:32"``."""
     shape = (-1, tiny.SIZE, tiny.SIZE, 3)
     values = {
-        "flavour": "tensorrt",
+        "runtime": "tensorrt",
         "version": VERSION,
         "compute_capability": GPU.compute_capability,
         "gpu": GPU.name,

@@ -19,7 +19,7 @@ FULL = tiny.manifest(
     training={"seed": 3, "chosen": {"val_srocc": 0.9}},
     tools={"onnx": "1.21.0"},
     parity=({"name": "ONNX FP32 -> FP16", "max_drift": 0.0012, "srocc": 0.99991},),
-    sha256="cd" * 32,
+    files={"tiny.fp16.onnx": "cd" * 32},
 )
 ENGINE = dataclasses.replace(
     FULL,
@@ -27,7 +27,7 @@ ENGINE = dataclasses.replace(
     kind="engine",
     batch=None,
     engine=EngineInfo(
-        flavour="tensorrt",
+        runtime="tensorrt",
         version="11.2.0.5",
         compute_capability="8.9",
         gpu="NVIDIA L4",

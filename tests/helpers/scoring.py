@@ -8,7 +8,18 @@ from lifeiqa.cli import main
 
 
 def score(model, *arguments, **settings):
-    command = ["score", "--model", model, "--provider", "cpu", "--threads", "1", *arguments]
+    command = [
+        "score",
+        "--model",
+        model,
+        "--runtime",
+        "onnxruntime",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        *arguments,
+    ]
     return CliRunner().invoke(main, [str(word) for word in command], **settings)
 
 

@@ -82,7 +82,7 @@ def write_router(path: Path) -> Path:
 def write_sidecar(path: Path, **changes: Any) -> Path:
     """Write a manifest beside a file, with that file's sha256."""
     sidecar = sidecar_of(path)
-    sidecar.write_text(sidecar_text(manifest(**{"sha256": sha256_of(path), **changes})))
+    sidecar.write_text(sidecar_text(manifest(**{"files": {path.name: sha256_of(path)}, **changes})))
     return sidecar
 
 

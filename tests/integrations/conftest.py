@@ -33,6 +33,6 @@ def paths(folder):
 @pytest.fixture(scope="session")
 def expected(model, folder):
     """What each path's row must say, from a Scorer that scores one image at a time."""
-    with Scorer(model, provider="cpu", threads=1) as scorer:
+    with Scorer(model, runtime="onnxruntime", device="cpu", threads=1) as scorer:
         common = {"model": "tiny", "model_sha256": scorer.manifest.sha256}
         return {str(path): common | row_alone(scorer, path) for path in sorted(folder.iterdir())}

@@ -17,7 +17,7 @@ pa = pytest.importorskip("pyarrow", reason="Arrow's tables come with lifeiqa[ray
 
 
 def score_batch(model, column="path", **arguments):
-    return ScoreBatch(column, model, **{"provider": "cpu", **arguments})
+    return ScoreBatch(column, model, **{"runtime": "onnxruntime", "device": "cpu", **arguments})
 
 
 def batch_of(form, **columns):
@@ -64,7 +64,7 @@ def test_decoded_images_are_scored_as_their_files_are(model, paths, expected):
 
 
 def test_more_crops_an_image_than_one_run_takes(model, paths):
-    with Scorer(model, crops="grid:6", provider="cpu") as scorer:
+    with Scorer(model, crops="grid:6", runtime="onnxruntime", device="cpu") as scorer:
         alone = [scorer.score(path) for path in paths]
 
     rows = rows_of(score_batch(model, crops="grid:6")(batch_of("table", path=paths)))

@@ -56,7 +56,12 @@ def test_ray_scores_batches_of_its_own_form_in_two_actors(data, model, folder, p
 
     scored = data.from_arrow([pa.table({"path": half}) for half in halves]).map_batches(
         ScoreBatch,
-        fn_constructor_kwargs={"column": "path", "model": model, "provider": "cpu"},
+        fn_constructor_kwargs={
+            "column": "path",
+            "model": model,
+            "runtime": "onnxruntime",
+            "device": "cpu",
+        },
         compute=data.ActorPoolStrategy(size=2),
         num_cpus=1,
     )

@@ -20,7 +20,7 @@ from lifeiqa.model.decoder import Attention
 from lifeiqa.model.explain import explain, explain_file
 from lifeiqa.parity.observe import chosen_experts
 from lifeiqa.preprocess.crops import crops_from_pixels, with_plan
-from lifeiqa.runtimes.pytorch import PyTorchSession
+from lifeiqa.runtimes.pytorch.session import PyTorchSession
 from lifeiqa.scorer import Scorer
 
 PIXELS = pattern(300, 420)

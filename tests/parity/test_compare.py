@@ -97,7 +97,7 @@ def test_the_tolerance_of_an_engine_is_taken(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_without_a_provider_onnx_runtime_runs_both(tmp_path, precision):
+def test_without_a_runtime_onnx_runtime_runs_both(tmp_path, precision):
     found = files_compared(tmp_path, precision=precision)
 
     assert "; from ONNX Runtime" in found.subject
@@ -108,7 +108,7 @@ def test_one_file_in_two_runtimes(tmp_path):
     file = tiny.write_model(tmp_path / "a.onnx")
 
     found = compare_files(
-        file, file, lambda *_: tiny.crops(10, 90, 200), providers=("cpu", "openvino")
+        file, file, lambda *_: tiny.crops(10, 90, 200), runs=((None, "cpu"), ("openvino", None))
     )
 
     assert found
@@ -116,11 +116,11 @@ def test_one_file_in_two_runtimes(tmp_path):
     assert found.links[0].runtime.startswith("OpenVINO")
 
 
-def test_a_file_with_a_provider_runs_as_it_comes(tmp_path):
+def test_a_file_with_a_runtime_runs_as_it_comes(tmp_path):
     file = tiny.write_model(tmp_path / "a.onnx", precision="fp16")
 
     found = compare_files(
-        file, file, lambda *_: tiny.crops(10, 90, 200), providers=(None, "openvino")
+        file, file, lambda *_: tiny.crops(10, 90, 200), runs=((None, None), ("openvino", None))
     )
 
     assert "FP16 tensors rounded" in found.subject

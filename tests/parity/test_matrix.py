@@ -4,12 +4,14 @@ A later link (INT8, an engine) is one more entry of `LINKS`.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
+from helpers.runtimes import ONNX_ON_CPU, open_on_cpu
 from helpers.tiny_network import ABLATIONS, liven, tiny_manifest, tiny_model
 from lifeiqa.data.images import parity_crops
 from lifeiqa.model.checkpoint import load_checkpoint
@@ -17,8 +19,7 @@ from lifeiqa.model.network import ScoringModel
 from lifeiqa.parity.observe import observe
 from lifeiqa.parity.report import TOLERANCES, link
 from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
-from lifeiqa.runtimes.openvino.session import OpenVINOSession
-from lifeiqa.runtimes.pytorch import PyTorchSession
+from lifeiqa.runtimes.pytorch.session import PyTorchSession
 from lifeiqa.weights import bundled
 from lifeiqa_export.dense import densify
 from lifeiqa_export.graph import onnx_from_model, set_metadata
@@ -33,14 +34,14 @@ SEEDS = {"without-gcn": 3}
 # link -> parent, child, key of its tolerance
 LINKS = {
     "sparse to dense": ("sparse", "dense", "dense"),
-    "dense to ONNX FP32": ("dense", "onnx-fp32", "fp32"),
     "dense to PyTorch FP16": ("dense", "pytorch-fp16", "fp16"),
-    "ONNX FP32 to FP16, rounded": ("onnx-fp32", "onnx-fp16-rounded", "fp16"),
-    "ONNX FP32 to FP16, as run": ("onnx-fp32", "onnx-fp16", "fp16"),
-    "dense to OpenVINO FP32": ("dense", "openvino-fp32", "fp32"),
-    "OpenVINO FP32 to FP16": ("openvino-fp32", "openvino-fp16", "fp16"),
+    "FP32 to FP16, rounded": ("onnxruntime-fp32", "rounded-fp16", "fp16"),
 }
-RUN = ["sparse", "dense", "onnx-fp32", "onnx-fp16", "openvino-fp32", "openvino-fp16"]
+RUN = ["sparse", "dense"]
+for name in ONNX_ON_CPU:
+    LINKS[f"dense to {name} FP32"] = ("dense", f"{name}-fp32", "fp32")
+    LINKS[f"{name} FP32 to FP16, as run"] = (f"{name}-fp32", f"{name}-fp16", "fp16")
+    RUN += [f"{name}-fp32", f"{name}-fp16"]
 
 
 class Forms:
@@ -54,15 +55,17 @@ class Forms:
             "sparse": PyTorchSession(model, manifest),
             "dense": PyTorchSession(dense, manifest),
             "pytorch-fp16": PyTorchSession(to_half(dense), half),
-            "onnx-fp32": self.graph(dense, manifest, folder / "fp32.onnx"),
-            "onnx-fp16": self.graph(to_half(dense), half, folder / "fp16.onnx"),
         }
-        self.sessions["onnx-fp16-rounded"] = OnnxRuntimeSession(
-            folder / "fp16.onnx", provider="cpu", rounding=True
+        files = {
+            "fp32": self.graph(dense, manifest, folder / "fp32.onnx"),
+            "fp16": self.graph(to_half(dense), half, folder / "fp16.onnx"),
+        }
+        self.sessions["rounded-fp16"] = OnnxRuntimeSession(
+            files["fp16"], device="cpu", rounding=True
         )
-        for precision in ("fp32", "fp16"):
-            path = folder / f"{precision}.onnx"
-            self.sessions[f"openvino-{precision}"] = OpenVINOSession(path)
+        for name, (precision, path) in itertools.product(ONNX_ON_CPU, files.items()):
+            session = open_on_cpu(path, name, threads=None, verify=False)
+            self.sessions[f"{name}-{precision}"] = session
         self.observed = {}
 
     @staticmethod
@@ -70,7 +73,7 @@ class Forms:
         proto = onnx_from_model(model)
         set_metadata(proto, dataclasses.replace(manifest, kind="onnx"))
         onnx.save(proto, path)
-        return OnnxRuntimeSession(path, provider="cpu")
+        return path
 
     def observe(self, name, batch):
         if (name, batch) not in self.observed:

@@ -6,6 +6,7 @@ import onnxruntime
 import pytest
 
 from helpers import tiny
+from helpers.runtimes import ONNX_ON_CPU, open_on_cpu
 from lifeiqa.artifacts.manifest import sidecar_of
 from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ArtifactError, ConfigError, MissingDependencyError
@@ -19,10 +20,10 @@ def model(tmp_path):
     return tiny.write_model(tmp_path / "tiny.onnx")
 
 
-@pytest.fixture(params=["cpu", "openvino"])
+@pytest.fixture(params=ONNX_ON_CPU)
 def opened(request):
     """Opens an ONNX model in each runtime that has a CPU."""
-    return lambda path: open_session(path, provider=request.param, threads=1)
+    return lambda path: open_on_cpu(path, request.param)
 
 
 @pytest.fixture
@@ -158,21 +159,21 @@ def test_a_graph_that_does_not_show_its_router_is_refused(tmp_path, opened):
         session.run_traced(tiny.crops(1))
 
 
-@pytest.mark.parametrize("provider", ["tpu", "CPU", ""])
-def test_an_unknown_provider_is_refused(model, provider):
-    with pytest.raises(
-        ConfigError, match=f"provider is {provider!r}: choose one of cpu, cuda, openvino"
-    ):
-        open_session(model, provider=provider)
+@pytest.mark.parametrize("name", ["tpu", "CPU", ""])
+def test_an_unknown_runtime_or_device_is_refused(model, name):
+    with pytest.raises(ConfigError, match=f"runtime is {name!r}: choose one of openvino, onnxru"):
+        open_session(model, runtime=name)
+    with pytest.raises(ConfigError, match=f"device is {name!r}: choose one of cuda, cpu"):
+        open_session(model, device=name)
 
 
-def test_a_provider_that_is_not_installed_is_refused_with_those_that_are(model, monkeypatch):
+def test_a_device_that_is_not_installed_is_refused_with_those_that_are(model, monkeypatch):
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider", "Other"]
     )
 
     with pytest.raises(ConfigError) as caught:
-        open_session(model, provider="cuda")
+        open_session(model, device="cuda")
 
     assert "'cuda', and this onnxruntime has CPUExecutionProvider, Other" in str(caught.value)
     assert "lifeiqa[gpu]" in str(caught.value)
@@ -214,17 +215,17 @@ def test_another_ending_is_no_model_file(tmp_path, name):
         open_session(tmp_path / name)
 
 
-@pytest.mark.parametrize("provider", [None, "cpu"])
-def test_a_missing_runtime_names_the_extra(model, monkeypatch, without_openvino, provider):
+@pytest.mark.parametrize("runtime", [None, "onnxruntime"])
+def test_a_missing_runtime_names_the_extra(model, monkeypatch, without_openvino, runtime):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
     with pytest.raises(MissingDependencyError, match=r"tiny\.onnx needs .*lifeiqa\[cpu\]"):
-        open_session(model, provider=provider)
+        open_session(model, runtime=runtime, device="cpu")
 
 
 def test_openvino_that_is_missing_names_its_extra(model, without_openvino):
     with pytest.raises(MissingDependencyError, match=r"tiny\.onnx .* needs .*lifeiqa\[openvino\]"):
-        open_session(model, provider="openvino")
+        open_session(model, runtime="openvino")
 
 
 def test_a_model_without_a_sidecar_runs_by_the_manifest_inside(tmp_path, opened):

@@ -5,6 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from helpers import tiny
+from helpers.runtimes import ONNX_ON_CPU, open_on_cpu
 from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ArtifactError
 from lifeiqa.runtimes import open_session
@@ -13,9 +14,9 @@ FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8
 SIZE = tiny.SIZE
 
 
-@pytest.fixture(params=["cpu", "openvino"])
+@pytest.fixture(params=ONNX_ON_CPU)
 def opened(request):
-    return lambda path: open_session(path, provider=request.param, threads=1)
+    return lambda path: open_on_cpu(path, request.param)
 
 
 def value(name, kind, *shape):
@@ -128,7 +129,7 @@ def test_a_graph_that_fails_in_onnx_runtime_is_a_fault_of_the_file(tmp_path):
     proto.graph.node.append(helper.make_node("Gather", ["all", "index"], ["score"]))
     path = written(tmp_path / "tiny.onnx", proto)
 
-    with open_session(path, provider="cpu", threads=1) as session:
+    with open_session(path, runtime="onnxruntime", device="cpu", threads=1) as session:
         np.testing.assert_array_equal(session.run(tiny.crops(0)), [0])
         with pytest.raises(ArtifactError, match=r"tiny\.onnx: ONNX Runtime cannot run it: "):
             session.run(tiny.crops(200))
@@ -144,9 +145,7 @@ def test_a_graph_that_fails_in_openvino_is_a_fault_of_the_file(tmp_path, monkeyp
         def infer(self):
             raise RuntimeError("Exception from src/x.cpp:1:\nout of bounds")
 
-    with open_session(
-        written(tmp_path / "tiny.onnx", tiny.model()), provider="openvino"
-    ) as session:
+    with open_session(written(tmp_path / "tiny.onnx", tiny.model()), runtime="openvino") as session:
         monkeypatch.setattr(session, "_request", Failing(session._request))
         with pytest.raises(
             ArtifactError, match=r"tiny\.onnx: OpenVINO cannot run it: out of bounds"

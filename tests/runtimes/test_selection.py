@@ -1,18 +1,21 @@
-"""What is taken when no provider is named: with and without OpenVINO, a GPU, and either runtime."""
+"""Which runtime and device are taken: with and without OpenVINO, a GPU, and ONNX Runtime."""
 
 import sys
 
 import onnxruntime
 import pytest
+from click.testing import CliRunner
 
 from helpers import fake_tensorrt, tiny
 from helpers.fake_onnxruntime import CPU, FakeOnnxRuntime
+from helpers.runtimes import ONNX_ON_CPU
 from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.cli import main
-from lifeiqa.errors import DeviceError, installed
-from lifeiqa.runtimes import open_session, selection
+from lifeiqa.errors import ConfigError, DeviceError, MissingDependencyError, installed
+from lifeiqa.runtimes import open_session, tensorrt
+from lifeiqa.runtimes.cuda import driver
 from lifeiqa.runtimes.onnxruntime import providers
-from lifeiqa.runtimes.selection import preferred_provider, runs_with
+from lifeiqa.runtimes.selection import choose, runs_with
 
 
 @pytest.fixture
@@ -30,17 +33,18 @@ class Machine:
     def driver(self, there):
         def device():
             if not there:
-                raise DeviceError("there is no CUDA driver here")
+                raise DeviceError("no CUDA driver found")
             return fake_tensorrt.GPU
 
-        for module in (providers, selection):
+        for module in (driver, providers, tensorrt):
             self.monkeypatch.setattr(module, "cuda_device", device)
 
     def put(self, name, module):
         self.monkeypatch.setitem(sys.modules, name, module)
 
-    def without(self, name):
-        self.put(name, None)
+    def without(self, *names):
+        for name in names:
+            self.put(name, None)
 
 
 @pytest.fixture
@@ -48,18 +52,31 @@ def machine(monkeypatch):
     return Machine(monkeypatch)
 
 
+def chosen(path, manifest=None, **options):
+    """Names of the runtime and the device that are taken."""
+    runtime, device = choose(path, manifest or read_manifest(path), **options)
+    return runtime.name, device
+
+
+def default_of(path, manifest=None):
+    """The line of `runs_with` that tells the default."""
+    lines = runs_with(path, manifest or read_manifest(path))
+    (line,) = [line for line in lines if line.endswith(" (default)")]
+    return line.removesuffix(" (default)")
+
+
 def told_and_taken(model):
     """What inspect would say, and the runtime of a session."""
     with open_session(model) as session:
         assert session.run(tiny.crops(7)) == pytest.approx([7])
-        return runs_with(read_manifest(model)), session.runtime
+        return default_of(model), session.runtime
 
 
 def test_openvino_is_taken_where_it_is_installed_and_there_is_no_gpu(model, machine):
     told, taken = told_and_taken(model)
 
     assert taken.startswith("OpenVINO ")
-    assert told == f"{taken}; --provider cpu takes ONNX Runtime"
+    assert told == f"openvino on cpu: {taken}"
 
 
 def test_openvino_alone_is_enough(model, machine):
@@ -67,8 +84,7 @@ def test_openvino_alone_is_enough(model, machine):
 
     told, taken = told_and_taken(model)
 
-    assert taken.startswith("OpenVINO ")
-    assert told == taken
+    assert told == f"openvino on cpu: {taken}"
 
 
 def test_onnx_runtime_is_taken_without_openvino(model, machine):
@@ -76,7 +92,8 @@ def test_onnx_runtime_is_taken_without_openvino(model, machine):
 
     told, taken = told_and_taken(model)
 
-    assert told == taken == f"ONNX Runtime {onnxruntime.__version__} CPU"
+    assert taken == f"ONNX Runtime {onnxruntime.__version__} CPU"
+    assert told == f"onnxruntime on cpu: {taken}"
 
 
 @pytest.mark.parametrize("openvino", [True, False])
@@ -89,37 +106,70 @@ def test_a_gpu_that_onnx_runtime_can_use_comes_first(model, machine, openvino):
 
     told, taken = told_and_taken(model)
 
-    assert told == f"ONNX Runtime {onnxruntime.__version__} CUDA"
-    assert taken == f"{told}, CUDA graphs"
+    assert told == f"onnxruntime on cuda: ONNX Runtime {onnxruntime.__version__} CUDA"
+    assert taken == f"ONNX Runtime {onnxruntime.__version__} CUDA, CUDA graphs"
 
 
 def test_a_gpu_without_onnx_runtime_of_cuda_leaves_openvino(model, machine, monkeypatch):
     machine.driver(True)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
-    assert preferred_provider() == "openvino"
+    assert chosen(model) == ("openvino", "cpu")
 
     machine.without("onnxruntime")
-    assert preferred_provider() == "openvino"
+    assert chosen(model) == ("openvino", "cpu")
 
 
-def test_onnx_runtime_is_not_imported_to_find_that_there_is_no_gpu(machine):
+def test_onnx_runtime_is_not_imported_to_find_that_there_is_no_gpu(model, machine):
     machine.put("onnxruntime", FakeOnnxRuntime())
     machine.monkeypatch.setattr(FakeOnnxRuntime, "get_available_providers", None)
 
-    assert preferred_provider() == "openvino"
+    assert chosen(model) == ("openvino", "cpu")
 
 
-@pytest.mark.parametrize(
-    ("provider", "runtime"), [("cpu", "ONNX Runtime"), ("openvino", "OpenVINO")]
-)
-def test_a_provider_that_is_named_is_taken_and_nothing_is_asked(
-    model, monkeypatch, provider, runtime
+@pytest.mark.parametrize("runtime", ONNX_ON_CPU)
+def test_a_runtime_and_a_device_that_are_named_are_taken_and_nothing_is_asked(
+    model, monkeypatch, runtime
 ):
-    monkeypatch.setattr(providers, "cuda_device", None)
-    monkeypatch.setattr(selection, "cuda_device", None)
+    for module in (driver, providers, tensorrt):
+        monkeypatch.setattr(module, "cuda_device", None)
 
-    with open_session(model, provider=provider) as session:
-        assert session.runtime.startswith(runtime)
+    assert chosen(model, runtime=runtime, device="cpu") == (runtime, "cpu")
+    with open_session(model, runtime=runtime, device="cpu") as session:
+        assert session.runtime.endswith(" CPU")
+
+
+def test_a_device_alone_is_served_by_the_first_runtime_that_has_it(model, machine):
+    assert chosen(model, device="cpu") == ("openvino", "cpu")
+    assert chosen(model, device="cuda") == ("onnxruntime", "cuda")
+    machine.without("openvino")
+    assert chosen(model, device="cpu") == ("onnxruntime", "cpu")
+
+
+def test_a_runtime_alone_takes_a_gpu_where_there_is_one(model, machine):
+    assert chosen(model, runtime="onnxruntime") == ("onnxruntime", "cpu")
+    machine.driver(True)
+    machine.put("onnxruntime", FakeOnnxRuntime())
+    assert chosen(model, runtime="onnxruntime") == ("onnxruntime", "cuda")
+    assert chosen(model, runtime="openvino") == ("openvino", "cpu")
+
+
+def test_a_runtime_without_the_device_is_refused_with_those_that_it_has(model):
+    with pytest.raises(ConfigError) as caught:
+        open_session(model, runtime="openvino", device="cuda")
+
+    assert str(caught.value) == (
+        "device is 'cuda', and tiny.onnx runs in openvino on cpu: choose that"
+    )
+
+
+def test_a_runtime_of_other_files_is_refused_with_those_that_fit(model):
+    with pytest.raises(ConfigError) as caught:
+        open_session(model, runtime="pytorch")
+
+    assert str(caught.value) == (
+        "runtime is 'pytorch', and tiny.onnx runs in openvino, onnxruntime: choose one of those, "
+        "or another file"
+    )
 
 
 def test_a_folder_called_openvino_is_no_installation(tmp_path, monkeypatch):
@@ -130,38 +180,65 @@ def test_a_folder_called_openvino_is_no_installation(tmp_path, monkeypatch):
     assert installed("onnxruntime")
 
 
-def test_without_any_runtime_the_extra_is_told(model, machine):
-    machine.without("openvino")
-    machine.without("onnxruntime")
+def test_without_any_runtime_the_commands_that_install_one_are_told(model, machine):
+    machine.without("openvino", "onnxruntime")
+    machine.driver(True)
 
-    told = runs_with(read_manifest(model))
+    with pytest.raises(MissingDependencyError) as caught:
+        open_session(model)
 
-    assert told.startswith("nothing here: ")
-    assert "lifeiqa[cpu]" in told
+    assert str(caught.value) == (
+        "running tiny.onnx needs ONNX Runtime or OpenVINO, and none is installed. Install one: "
+        "pip install 'lifeiqa[cpu]', or pip install 'lifeiqa[openvino]'"
+    )
+    lines = runs_with(model, read_manifest(model))
+    assert [line.partition(": ")[2].startswith("not available: ") for line in lines] == [True] * 3
+    assert "lifeiqa[cpu]" in lines[-1]
 
 
-def test_a_checkpoint_runs_in_pytorch(machine):
-    checkpoint = tiny.manifest(kind="checkpoint")
-    assert runs_with(checkpoint) == "PyTorch"
+def test_a_checkpoint_runs_in_pytorch(machine, tmp_path):
+    checkpoint, path = tiny.manifest(kind="checkpoint"), tmp_path / "tiny.safetensors"
+    assert chosen(path, checkpoint) == ("pytorch", "cpu")
+    assert default_of(path, checkpoint).startswith("pytorch on cpu: PyTorch ")
 
     machine.without("torch")
-    assert "lifeiqa[export]" in runs_with(checkpoint)
+    assert all("lifeiqa[export]" in line for line in runs_with(path, checkpoint))
 
 
-def test_an_engine_runs_with_its_tensorrt_on_a_gpu(machine):
-    """Against a fake of the driver; TensorRT-RTX is really installed, and not loaded."""
-    engine = tiny.manifest(kind="engine", engine=fake_tensorrt.info(flavour="tensorrt-rtx"))
+@pytest.mark.parametrize("name", tensorrt.LIBRARIES)
+def test_an_engine_runs_with_its_tensorrt_on_a_gpu(machine, tmp_path, name):
+    """Against a fake of the driver and modules that are not loaded."""
+    library, path = tensorrt.LIBRARIES[name], tmp_path / "tiny.engine"
+    engine = tiny.manifest(kind="engine", engine=fake_tensorrt.info(runtime=name))
+    machine.monkeypatch.setattr(tensorrt, "installed", lambda module: module == library.module)
 
-    assert runs_with(engine) == "nothing here: there is no CUDA driver here"
+    assert runs_with(path, engine) == [f"{name} on cuda: not available: no CUDA driver found"]
     machine.driver(True)
-    assert runs_with(engine) == f"TensorRT-RTX on {fake_tensorrt.GPU.name}"
-    machine.without("tensorrt_rtx")
-    assert "lifeiqa[tensorrt-rtx]" in runs_with(engine)
+    assert (
+        default_of(path, engine) == f"{name} on cuda: {library.title} on {fake_tensorrt.GPU.name}"
+    )
+    assert chosen(path, engine) == (name, "cuda")
+    machine.monkeypatch.setattr(tensorrt, "installed", lambda module: False)
+    assert f"lifeiqa[{name}]" in runs_with(path, engine)[0]
 
 
-def test_inspect_tells_it_in_its_last_line(model, machine):
-    from click.testing import CliRunner
+def test_an_engine_of_an_unknown_runtime_is_refused_by_its_name(tmp_path):
+    engine = tiny.manifest(kind="engine", engine=fake_tensorrt.info(runtime="abacus"))
 
+    with pytest.raises(ConfigError, match="built for 'abacus', and no such runtime is installed"):
+        choose(tmp_path / "tiny.engine", engine)
+
+
+def test_an_engine_is_not_opened_by_another_runtime(tmp_path):
+    engine = tiny.manifest(kind="engine", engine=fake_tensorrt.info(runtime="tensorrt"))
+
+    with pytest.raises(ConfigError, match=r"'tensorrt-rtx', and tiny\.engine was built for 'tenso"):
+        choose(tmp_path / "tiny.engine", engine, runtime="tensorrt-rtx")
+
+
+def test_inspect_tells_it_in_its_last_lines(model, machine):
     result = CliRunner().invoke(main, ["inspect", str(model)])
 
-    assert result.stdout.splitlines()[-1] == f"runs with {runs_with(read_manifest(model))}"
+    lines = [f"runtime   {line}" for line in runs_with(model, read_manifest(model))]
+    assert len(lines) == 3
+    assert result.stdout.splitlines()[-3:] == lines

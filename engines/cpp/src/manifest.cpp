@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int format = 1;  // version of the JSON layout
+constexpr int newest_format = 2;  // of the JSON layout; format 1 is read as well
 constexpr auto checksum = "checksum";
 
 json parsed(const std::string& text, const std::string& origin) {
@@ -89,13 +89,14 @@ Preprocessing preprocessing_of(const json& values) {
   return found;
 }
 
-EngineInfo engine_of(const json& values) {
+EngineInfo engine_of(const json& values, int format) {
+  const char* runtime = format == 1 ? "flavour" : "runtime";
   require_known(
       values, "EngineInfo",
-      {"arithmetic", "compute_capability", "driver", "flavour", "gpu", "hardware_compatibility",
-       "profiles", "refittable", "stripped", "tensors", "version", "version_compatible"});
+      {"arithmetic", "compute_capability", "driver", "gpu", "hardware_compatibility", "profiles",
+       "refittable", runtime, "stripped", "tensors", "version", "version_compatible"});
   EngineInfo info;
-  info.flavour = one_of(values, "flavour", {"tensorrt", "tensorrt-rtx"});
+  info.runtime = values.at(runtime).get<std::string>();
   info.version = values.at("version").get<std::string>();
   info.compute_capability = values.at("compute_capability").get<std::string>();
   info.hardware_compatibility = values.value("hardware_compatibility", info.hardware_compatibility);
@@ -114,8 +115,10 @@ EngineInfo engine_of(const json& values) {
 }
 
 Manifest understood(const json& values) {
-  if (values.value("format", 0) != format) {
-    fail(Code::artifact, "it is not a manifest of format ", format);
+  const int format = values.value("format", 0);
+  if (format < 1 || format > newest_format) {
+    fail(Code::artifact, "its format is ", format, ", and this lifeiqa reads formats 1 and ",
+         newest_format, "; a newer format needs a newer lifeiqa");
   }
   Manifest manifest;
   manifest.kind = one_of(values, "kind", {"checkpoint", "onnx", "engine"});
@@ -139,7 +142,7 @@ Manifest understood(const json& values) {
       (values.contains("engine") && values.at("engine").is_object())) {
     fail(Code::artifact, "kind is ", in_quotes(manifest.kind), ", and its engine does not fit");
   }
-  if (manifest.kind == "engine") manifest.engine = engine_of(values.at("engine"));
+  if (manifest.kind == "engine") manifest.engine = engine_of(values.at("engine"), format);
   return manifest;
 }
 
@@ -151,6 +154,17 @@ Manifest manifest_of(const json& values, const std::string& origin) {
   } catch (const json::exception& error) {
     fail(Code::artifact, origin, ": the manifest cannot be read: ", error.what());
   }
+}
+
+// The sum that a sidecar states for its file; null where it states none.
+json stated_sum(const json& values, const std::string& path) {
+  if (values.value("format", 0) == 1) return values.value("sha256", json());
+  const json files = values.value("files", json::object());
+  if (!files.is_object() || files.size() > 1) {
+    fail(Code::artifact, path, ": its manifest names ", files.size(),
+         " files, and models of one file are read: export it again with lifeiqa-export");
+  }
+  return files.empty() ? json() : files.front();
 }
 
 }  // namespace
@@ -174,7 +188,7 @@ Manifest manifest_from_sidecar(const std::string& path, const std::vector<std::u
          ". It was changed, or written before manifests had one: export or build ", name, " again");
   }
   Manifest manifest = manifest_of(values, sidecar);
-  const json said = values.value("sha256", json());
+  const json said = stated_sum(values, path);
   manifest.model.sha256 = sha256_of(file.data(), file.size());
   if (said != manifest.model.sha256) {
     fail(Code::artifact, path, ": its sha256 is ", manifest.model.sha256, ", the manifest ", name,

@@ -15,7 +15,7 @@ struct BatchProfile {
 
 // The part of a manifest that only an engine has.
 struct EngineInfo {
-  std::string flavour;             // tensorrt or tensorrt-rtx
+  std::string runtime;             // what built it: tensorrt or tensorrt-rtx
   std::string version;             // of that TensorRT
   std::string compute_capability;  // of the chip, "8.9"
   std::string hardware_compatibility = "none";

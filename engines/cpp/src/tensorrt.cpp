@@ -23,10 +23,10 @@ constexpr auto input_name = "crops";
 constexpr auto output_name = "score";
 
 #ifdef LIFEIQA_TENSORRT_RTX
-constexpr auto flavour = "tensorrt-rtx";
+constexpr auto built_for = "tensorrt-rtx";
 constexpr auto title = "TensorRT-RTX";
 #else
-constexpr auto flavour = "tensorrt";
+constexpr auto built_for = "tensorrt";
 constexpr auto title = "TensorRT";
 #endif
 
@@ -268,10 +268,11 @@ Opened open_engine(const std::string& path, const std::vector<std::uint8_t>& fil
   }
   const EngineInfo& info = *opened.manifest.engine;
   const std::string rebuild =
-      "lifeiqa-engine build " + opened.manifest.source + " --flavour " + info.flavour;
-  if (info.flavour != flavour) {
-    fail(Code::missing, path, ": it was built for ", info.flavour, ", and this library with ",
-         flavour, ". Rebuild the engine, or this library with the other in -DTENSORRT_ROOT=FOLDER");
+      "lifeiqa-engine build " + opened.manifest.source + " --runtime " + info.runtime;
+  if (info.runtime != built_for) {
+    fail(Code::missing, path, ": it was built for ", info.runtime, ", and this library with ",
+         built_for,
+         ". Rebuild the engine, or this library with the other in -DTENSORRT_ROOT=FOLDER");
   }
   require_version(info, rebuild);
   if (info.stripped) {

@@ -97,8 +97,7 @@ class _Library:
             self._library: Any = ctypes.CDLL(name)
         except OSError as error:
             raise DeviceError(
-                f"there is no CUDA driver here ({error}). This needs an NVIDIA GPU and its driver; "
-                f"an ONNX file is scored without them, with provider cpu"
+                f"no CUDA driver found ({error}). CUDA needs an NVIDIA GPU and its driver"
             ) from None
 
     def call(self, function: str, *arguments: Any) -> None:

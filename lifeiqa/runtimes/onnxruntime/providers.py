@@ -1,4 +1,6 @@
-"""The execution provider of ONNX Runtime that was asked for runs, or it is an error.
+"""The device that was asked for runs an ONNX Runtime session, or it is an error.
+
+ONNX Runtime calls what runs a node an execution provider.
 
 ONNX Runtime prefers running to obeying. A provider whose libraries do not load is left out, with a
 line in the log at most; a session that a provider refuses is opened again on the CPU by the Python
@@ -23,20 +25,32 @@ from lifeiqa.errors import ConfigError, DeviceError, MissingDependencyError, req
 from lifeiqa.runtimes.cuda.driver import cuda_device
 
 _NAMES = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+_EXTRAS = {"cuda": "gpu", "cpu": "cpu"}
 _LIBRARIES = ("onnxruntime_providers_shared", "onnxruntime_providers_cuda")
 
 
-def cuda_is_here() -> bool:
-    """Whether the driver has a device, and the package CUDA; without the first it is not loaded."""
-    try:
+def words_of(device: str) -> str:
+    """What ONNX Runtime would run on a device, ``"ONNX Runtime 1.32.0 CUDA"``.
+
+    Without a driver the package is not loaded for CUDA.
+
+    Raises:
+        MissingDependencyError: the package is not installed, or not the one with CUDA.
+        DeviceError: CUDA has no driver or no device.
+    """
+    if device == "cuda":
         cuda_device()
-        ort: Any = require("onnxruntime", extra="gpu", purpose="CUDA")
-    except (DeviceError, MissingDependencyError):
-        return False
-    return _NAMES["cuda"] in ort.get_available_providers()
+    ort: Any = require("onnxruntime", extra=_EXTRAS[device], purpose="an ONNX model")
+    if _NAMES[device] not in ort.get_available_providers():
+        raise MissingDependencyError(
+            f"this onnxruntime was built without CUDA. For CUDA: "
+            f"pip install 'lifeiqa[{_EXTRAS[device]}]'",
+            name="onnxruntime",
+        )
+    return f"ONNX Runtime {ort.__version__} {device.upper()}"
 
 
-def chosen_provider(ort: Any, asked: str | None) -> str:
+def chosen_device(ort: Any, asked: str | None) -> str:
     """``"cuda"`` or ``"cpu"``: what was asked for; else CUDA where package and driver have it.
 
     Args:
@@ -44,13 +58,13 @@ def chosen_provider(ort: Any, asked: str | None) -> str:
         asked: ``"cuda"``, ``"cpu"`` or None.
 
     Raises:
-        ConfigError: the package does not have the provider.
+        ConfigError: the package does not have the device.
         DeviceError: CUDA was asked for, and there is no driver or no device.
     """
     available = ort.get_available_providers()
     if asked is not None and _NAMES[asked] not in available:
         raise ConfigError(
-            f"provider is {asked!r}, and this onnxruntime has {', '.join(available)}. "
+            f"device is {asked!r}, and this onnxruntime has {', '.join(available)}. "
             f"For CUDA: pip install 'lifeiqa[gpu]'"
         )
     if asked == "cpu" or _NAMES["cuda"] not in available:
@@ -60,19 +74,19 @@ def chosen_provider(ort: Any, asked: str | None) -> str:
     except DeviceError as error:
         if asked is None:
             return "cpu"
-        raise DeviceError(f"provider is 'cuda': {error}. Or pass provider cpu") from None
+        raise DeviceError(f"device is 'cuda': {error}. Or use device cpu") from None
     _preload(ort)
     return "cuda"
 
 
-def session_on(ort: Any, model: str | bytes, options: Any, provider: str, *, graphs: bool) -> Any:
-    """Open an ``onnxruntime.InferenceSession`` on one provider, without any way back to the CPU.
+def session_on(ort: Any, model: str | bytes, options: Any, device: str, *, graphs: bool) -> Any:
+    """Open an ``onnxruntime.InferenceSession`` on one device, without any way back to the CPU.
 
     Args:
         ort: the module ``onnxruntime``.
         model: a path, or the bytes of a model.
         options: ``onnxruntime.SessionOptions``.
-        provider: ``"cuda"`` or ``"cpu"``.
+        device: ``"cuda"`` or ``"cpu"``.
         graphs: with CUDA, record CUDA graphs; every run must then go through bound buffers.
 
     Raises:
@@ -80,28 +94,28 @@ def session_on(ort: Any, model: str | bytes, options: Any, provider: str, *, gra
         Exception: ONNX Runtime's own, for a model that cannot be loaded.
     """
     try:
-        session = _opened(ort, model, options, _arguments(provider, graphs))
+        session = _opened(ort, model, options, _arguments(device, graphs))
     except Exception as error:  # onnxruntime raises classes of a private module
-        if provider == "cpu" or not _runs_on_cpu(ort, model, options):
+        if device == "cpu" or not _runs_on_cpu(ort, model, options):
             raise
         raise ConfigError(
             f"ONNX Runtime {ort.__version__} cannot run it with CUDA: {error}. "
-            f"Pass provider cpu, or see whether nvidia-smi works"
+            f"Use device cpu, or see whether nvidia-smi works"
         ) from error
     session.disable_fallback()  # the same for a run, in releases that ignore enable_fallback
     running = session.get_providers()[0]
-    if running != _NAMES[provider]:
+    if running != _NAMES[device]:
         raise ConfigError(
-            f"{_NAMES[provider]} was to run it, and ONNX Runtime {ort.__version__} took "
+            f"{_NAMES[device]} was to run it, and ONNX Runtime {ort.__version__} took "
             f"{running}: {_reason(ort)}. "
             f"Install CUDA {getattr(ort, 'cuda_version', '')} and cuDNN, as pip install "
-            f"'lifeiqa[gpu]' does, or pass provider cpu"
+            f"'lifeiqa[gpu]' does, or use device cpu"
         )
     return session
 
 
-def _arguments(provider: str, graphs: bool) -> list[Any]:
-    if provider == "cpu":
+def _arguments(device: str, graphs: bool) -> list[Any]:
+    if device == "cpu":
         return [_NAMES["cpu"]]
     settings = {  # no device_id, which is 0: named, 1.31 looks for it in a plug-in first and warns
         "enable_cuda_graph": "1" if graphs else "0",

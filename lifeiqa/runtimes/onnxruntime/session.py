@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lifeiqa.artifacts.manifest import read_manifest
+from lifeiqa.artifacts.manifest import Manifest, read_manifest
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError, LifeIQAError, require
 from lifeiqa.preprocess.decode import Pixels
 from lifeiqa.runtimes.base import (
@@ -32,7 +32,7 @@ from lifeiqa.runtimes.base import (
 from lifeiqa.runtimes.batching import buckets_of, filled, pieces
 from lifeiqa.runtimes.contract import Value, checked_scores, one_line, require_graph, require_rows
 from lifeiqa.runtimes.onnxruntime.io_binding import IoBindingRunner
-from lifeiqa.runtimes.onnxruntime.providers import chosen_provider, session_on
+from lifeiqa.runtimes.onnxruntime.providers import chosen_device, session_on
 
 
 class OnnxRuntimeSession(Closeable):
@@ -40,45 +40,46 @@ class OnnxRuntimeSession(Closeable):
 
     Args:
         path: the ``.onnx`` file; its sidecar, where there is one, is checked first.
-        provider: ``"cpu"`` or ``"cuda"``; None takes CUDA where the package has it and the driver
+        manifest: what `read_manifest` gave for it; None reads it, and refuses what its sums do
+            not cover.
+        device: ``"cpu"`` or ``"cuda"``; None takes CUDA where the package has it and the driver
             has a device. Whichever it is runs, or it is an error.
         threads: CPU threads within one run; None leaves it to ONNX Runtime.
         rounding: run the graph in its `fp16_emulation.rounded_form`: slower, and true to an FP16
             graph on a CPU.
-        verify: see `lifeiqa.open_session`.
 
     Raises:
         ArtifactError: the file cannot be loaded, or is not what its manifest says.
-        ConfigError: the provider is not available, or ONNX Runtime would not run on it.
+        ConfigError: the device is not available, or ONNX Runtime would not run on it.
         DeviceError: CUDA was asked for, and there is no driver or no device.
     """
 
     def __init__(
         self,
         path: Path,
+        manifest: Manifest | None = None,
         *,
-        provider: str | None = None,
+        device: str | None = None,
         threads: int | None = None,
         rounding: bool = False,
-        verify: bool = True,
     ) -> None:
         self._ort: Any = require("onnxruntime", extra="cpu", purpose=f"running {path.name}")
-        self.manifest = read_manifest(path, verify=verify)
+        self.manifest = manifest or read_manifest(path)
         self._path = path
         self._rounding = rounding
-        self._provider = chosen_provider(self._ort, provider)
+        self._device = chosen_device(self._ort, device)
         self._options = self._ort.SessionOptions()
         self._options.log_severity_level = 4  # errors are raised, not printed
         if threads is not None:
             self._options.intra_op_num_threads = threads
         model = self._rounded(path).SerializeToString() if rounding else str(path)
-        cuda = self._provider == "cuda"
+        cuda = self._device == "cuda"
         self._session: Any = self._load(model, graphs=cuda)
         sides = self._session.get_inputs(), self._session.get_outputs()
         require_graph(path, self.manifest, *(list(map(_value, side)) for side in sides))
         self._router: tuple[Any, Array] | None = None
         self._bound: IoBindingRunner | None = None
-        self.runtime = f"ONNX Runtime {self._ort.__version__} {self._provider.upper()}"
+        self.runtime = f"ONNX Runtime {self._ort.__version__} {self._device.upper()}"
         if cuda:
             self._bound = IoBindingRunner(
                 self._ort,
@@ -136,7 +137,7 @@ class OnnxRuntimeSession(Closeable):
         except LifeIQAError:
             raise
         except Exception as error:  # onnxruntime raises classes of a private module
-            if self._provider == "cpu":
+            if self._device == "cpu":
                 raise ArtifactError(
                     f"{self._path}: ONNX Runtime cannot run it: {one_line(error)}"
                 ) from error
@@ -147,7 +148,7 @@ class OnnxRuntimeSession(Closeable):
 
     def _load(self, model: str | bytes, *, graphs: bool = False) -> Any:
         try:
-            return session_on(self._ort, model, self._options, self._provider, graphs=graphs)
+            return session_on(self._ort, model, self._options, self._device, graphs=graphs)
         except ConfigError as error:
             raise ConfigError(f"{self._path}: {error}") from error
         except Exception as error:  # onnxruntime raises classes of a private module

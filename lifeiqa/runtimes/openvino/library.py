@@ -61,6 +61,11 @@ def openvino_from_onnx(ov: Any, path: Path) -> Any:
     return reader.convert(reader.load(str(path)))
 
 
+def openvino_words(ov: Any) -> str:
+    """``OpenVINO 2026.4.1 CPU``, for reports."""
+    return f"OpenVINO {ov.get_version().partition('-')[0]} CPU"
+
+
 @contextmanager
 def _hidden(module: str) -> Iterator[None]:
     """Let a module be missing for a while; afterwards it is what it was before."""

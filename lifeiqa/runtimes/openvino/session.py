@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from lifeiqa.artifacts.manifest import read_manifest
+from lifeiqa.artifacts.manifest import Manifest, read_manifest
 from lifeiqa.errors import ArtifactError, ConfigError
 from lifeiqa.preprocess.decode import Pixels
 from lifeiqa.runtimes.base import (
@@ -39,7 +39,12 @@ from lifeiqa.runtimes.base import (
 )
 from lifeiqa.runtimes.batching import filled, pieces
 from lifeiqa.runtimes.contract import Value, checked_scores, one_line, require_graph, require_rows
-from lifeiqa.runtimes.openvino.library import load_openvino, openvino_core, openvino_from_onnx
+from lifeiqa.runtimes.openvino.library import (
+    load_openvino,
+    openvino_core,
+    openvino_from_onnx,
+    openvino_words,
+)
 
 _CROPS = 1
 """Crops of a run of a graph with a dynamic batch."""
@@ -59,17 +64,20 @@ class OpenVINOSession(Closeable):
 
     Args:
         path: the ``.onnx`` file; its sidecar, where there is one, is checked first.
+        manifest: what `read_manifest` gave for it; None reads it, and refuses what its sums do
+            not cover.
         threads: CPU threads within one run; None leaves it to OpenVINO.
-        verify: see `lifeiqa.open_session`.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
         ArtifactError: the file cannot be loaded, or is not what its manifest says.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None, verify: bool = True) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest | None = None, *, threads: int | None = None
+    ) -> None:
         self._ov: Any = load_openvino(f"running {path.name} with OpenVINO")
-        self.manifest = read_manifest(path, verify=verify)
+        self.manifest = manifest or read_manifest(path)
         self._path = path
         self._settings = dict(_SETTINGS)
         if threads is not None:
@@ -139,7 +147,7 @@ class OpenVINOSession(Closeable):
         except Exception as error:  # some of OpenVINO's classes are of a private module
             raise ArtifactError(
                 f"{self._path}: OpenVINO cannot load it: {one_line(error)}. "
-                f"Pass provider cpu for ONNX Runtime"
+                f"Try --runtime onnxruntime, or runtime='onnxruntime'"
             ) from error
 
     def _router_request(self) -> tuple[Any, Array]:
@@ -187,8 +195,3 @@ def _value(port: Any) -> Value:
     return Value(
         port.get_any_name(), np.dtype(port.get_element_type().to_dtype()).name, tuple(sides)
     )
-
-
-def openvino_words(ov: Any) -> str:
-    """``OpenVINO 2026.4.1 CPU``, for reports."""
-    return f"OpenVINO {ov.get_version().partition('-')[0]} CPU"

@@ -23,7 +23,6 @@ import numpy as np
 from lifeiqa.artifacts.engine_info import EngineInfo, target_of
 from lifeiqa.artifacts.manifest import Manifest, read_manifest
 from lifeiqa.artifacts.onnx_inspect import require_one_file
-from lifeiqa.artifacts.tensorrt_flavours import Flavour, flavour_named
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.files import sha256_of
 from lifeiqa.preprocess.decode import Pixels
@@ -34,6 +33,7 @@ from lifeiqa.runtimes.cuda.arrays import device_crops, device_scores, stream_han
 from lifeiqa.runtimes.cuda.driver import Device, cuda_device
 from lifeiqa.runtimes.tensorrt.error_log import ErrorLog
 from lifeiqa.runtimes.tensorrt.execution import DeviceBatch, DeviceScores, Executor, HostBatch
+from lifeiqa.runtimes.tensorrt.library import Library, library_named
 
 
 class TensorRTSession(Closeable):
@@ -41,6 +41,7 @@ class TensorRTSession(Closeable):
 
     Args:
         path: the ``.engine`` file; its sidecar lies beside it.
+        manifest: what `read_manifest` gave for it; None reads it.
         cuda_graph: replay one CUDA graph a batch size; otherwise enqueue each run anew.
         device: number of the GPU.
 
@@ -51,28 +52,35 @@ class TensorRTSession(Closeable):
         DeviceError: there is no driver or device, or CUDA failed.
     """
 
-    def __init__(self, path: Path, *, cuda_graph: bool = True, device: int = 0) -> None:
-        self.manifest = read_manifest(path)
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest | None = None,
+        *,
+        cuda_graph: bool = True,
+        device: int = 0,
+    ) -> None:
+        self.manifest = manifest or read_manifest(path)
         info = self.manifest.engine
         if info is None:
             raise ArtifactError(f"{path}: its manifest describes no engine: {self.manifest.kind}")
-        flavour, rebuild = flavour_named(info.flavour), _rebuild(self.manifest, info)
-        trt = flavour.load(f"running {path.name}")
-        info.require_version(trt.__version__, rebuild)
+        library, rebuild = library_named(info.runtime), _rebuild(self.manifest, info)
+        trt = library.load(f"running {path.name}")
+        info.require_version(trt.__version__, library.title, rebuild)
         gpu = cuda_device(device)
-        if flavour.ahead_of_time:
+        if library.ahead_of_time:
             rebuild += f" --target {target_of(gpu.compute_capability)}"
         info.require_chip(gpu.compute_capability, gpu.name, rebuild)
 
-        self.runtime = _words(flavour, trt, gpu, cuda_graph)
+        self.runtime = _words(library, trt, gpu, cuda_graph)
         self._size = self.manifest.config.crop_size
         self._profiles = info.profiles
         self._batches = batch_sizes(info.profiles)
-        self._capture = cuda_graph and not flavour.captures_graphs
+        self._capture = cuda_graph and not library.captures_graphs
         self._hosts: dict[int, HostBatch] = {}
         self._devices: dict[int, DeviceBatch] = {}
         self._lock = threading.Lock()
-        self._cuda = Cuda(device, extra=flavour.name)
+        self._cuda = Cuda(device, extra=library.name)
         self._closed = False
         with self._cuda.current(), ExitStack() as owned:
             self._stream = owned.enter_context(self._cuda.stream())
@@ -177,7 +185,7 @@ class _Engine:
         self, trt: Any, path: Path, manifest: Manifest, info: EngineInfo, *, cuda_graph: bool
     ) -> None:
         self._trt, self._cuda_graph = trt, cuda_graph
-        self._captures = flavour_named(info.flavour).captures_graphs
+        self._captures = library_named(info.runtime).captures_graphs
         self._errors = ErrorLog(trt)
         plan = path.read_bytes()
         # The very bytes that TensorRT gets: the file may have been replaced since its check.
@@ -230,10 +238,10 @@ class _Engine:
 
 def _rebuild(manifest: Manifest, info: EngineInfo) -> str:
     source = manifest.parents[0].file if manifest.parents else "MODEL.onnx"
-    return f"lifeiqa-engine build {source} --flavour {info.flavour}"
+    return f"lifeiqa-engine build {source} --runtime {info.runtime}"
 
 
-def _words(flavour: Flavour, trt: Any, gpu: Device, cuda_graph: bool) -> str:
+def _words(library: Library, trt: Any, gpu: Device, cuda_graph: bool) -> str:
     graph = ", CUDA graph" if cuda_graph else ""
     target = target_of(gpu.compute_capability)
-    return f"{flavour.title} {trt.__version__} {gpu.name} ({target}){graph}"
+    return f"{library.title} {trt.__version__} {gpu.name} ({target}){graph}"

@@ -28,7 +28,15 @@ def terminal_of(*arguments, stdout=subprocess.DEVNULL):
     """What a command writes on its terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 120, 0, 0))
-    command = [LIFEIQA, "score", "--provider", "cpu", *map(str, arguments)]
+    command = [
+        LIFEIQA,
+        "score",
+        "--runtime",
+        "onnxruntime",
+        "--device",
+        "cpu",
+        *map(str, arguments),
+    ]
     process = subprocess.Popen(command, stdout=stdout, stderr=theirs)
     os.close(theirs)
     written = b""

@@ -48,7 +48,19 @@ def job(scorer, images):
 
 def command(model, images, out, *more):
     return [
-        *(LIFEIQA, "score", images, "--model", model, "--provider", "cpu", "--threads", "1"),
+        *(
+            LIFEIQA,
+            "score",
+            images,
+            "--model",
+            model,
+            "--runtime",
+            "onnxruntime",
+            "--device",
+            "cpu",
+            "--threads",
+            "1",
+        ),
         *("--workers", "1", "--shard", "10", "--format", "csv", "--out", out, *more),
     ]
 
@@ -191,7 +203,10 @@ def test_another_model_is_refused(job, tmp_path):
     score_to_folder(job(), tmp_path / "out")
     before = parts(tmp_path / "out")
     other = tiny.write_model(tmp_path / "other.onnx", gain=0.5)
-    with Scorer(other, provider="cpu", threads=1) as scorer, pytest.raises(ConfigError) as caught:
+    with (
+        Scorer(other, runtime="onnxruntime", device="cpu", threads=1) as scorer,
+        pytest.raises(ConfigError) as caught,
+    ):
         score_to_folder(job(scorer=scorer), tmp_path / "out")
 
     assert re.search(
@@ -220,7 +235,7 @@ def test_another_crop_plan_is_refused(job, model, tmp_path):
     score_to_folder(job(), tmp_path / "out")
 
     with (
-        Scorer(model, crops="center", provider="cpu", threads=1) as scorer,
+        Scorer(model, crops="center", runtime="onnxruntime", device="cpu", threads=1) as scorer,
         pytest.raises(ConfigError, match="crops was 'five' and is 'center'"),
     ):
         score_to_folder(job(scorer=scorer), tmp_path / "out")

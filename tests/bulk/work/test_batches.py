@@ -36,7 +36,9 @@ class Watched:
 
 @pytest.fixture
 def watched(model):
-    with Scorer(Watched(open_session(model, provider="cpu", threads=1))) as scorer:
+    with Scorer(
+        Watched(open_session(model, runtime="onnxruntime", device="cpu", threads=1))
+    ) as scorer:
         yield scorer
 
 
@@ -104,7 +106,7 @@ def test_an_image_of_an_earlier_shard_is_scored_once(watched, rows_of, images):
 @pytest.mark.parametrize("gain", ["nan", "inf"])
 def test_a_score_that_is_no_number_is_an_error(tmp_path, rows_of, images, gain):
     model = tiny.write_model(tmp_path / "tiny.onnx", gain=float(gain))
-    with Scorer(model, provider="cpu", threads=1) as scorer:
+    with Scorer(model, runtime="onnxruntime", device="cpu", threads=1) as scorer:
         rows = rows_of([images[1], images[1]], scorer=scorer)
 
     for row in rows:

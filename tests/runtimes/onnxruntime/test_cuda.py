@@ -11,6 +11,7 @@ from helpers.fake_onnxruntime import CPU, CUDA, FakeOnnxRuntime
 from lifeiqa.errors import ArtifactError, ConfigError, DeviceError
 from lifeiqa.runtimes import open_session
 from lifeiqa.runtimes.onnxruntime import providers
+from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
 
 SETTINGS = {"enable_cuda_graph": "1", "use_tf32": "0"}
 
@@ -37,7 +38,7 @@ def no_driver(monkeypatch):
     """A fake driver that has none, whatever the machine has."""
 
     def absent():
-        raise DeviceError("there is no CUDA driver here")
+        raise DeviceError("no CUDA driver found")
 
     monkeypatch.setattr(providers, "cuda_device", absent)
 
@@ -57,9 +58,9 @@ def noise(count):
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-@pytest.mark.parametrize("provider", ["cuda", None])
-def test_the_fake_gpu_is_taken_where_package_and_driver_have_it(model, driver, fake, provider):
-    with open_session(model, provider=provider) as session:
+@pytest.mark.parametrize("device", ["cuda", None])
+def test_the_fake_gpu_is_taken_where_package_and_driver_have_it(model, driver, fake, device):
+    with open_session(model, device=device) as session:
         assert session.runtime == f"ONNX Runtime {onnxruntime.__version__} CUDA, CUDA graphs"
         assert session.run(tiny.crops(7, 100)) == pytest.approx([7, 100])
 
@@ -68,7 +69,7 @@ def test_the_fake_gpu_is_taken_where_package_and_driver_have_it(model, driver, f
 
 
 def test_without_a_driver_the_choice_is_the_cpu(model, no_driver, fake):
-    with open_session(model) as session:
+    with OnnxRuntimeSession(model) as session:
         assert session.runtime.endswith(" CPU")
 
     assert fake.events == [([CPU], 0)]
@@ -77,7 +78,7 @@ def test_without_a_driver_the_choice_is_the_cpu(model, no_driver, fake):
 def test_asking_for_the_cpu_asks_no_driver(model, monkeypatch, fake):
     monkeypatch.setattr(providers, "cuda_device", None)
 
-    with open_session(model, provider="cpu") as session:
+    with open_session(model, runtime="onnxruntime", device="cpu") as session:
         assert session.run(tiny.crops(7)) == pytest.approx([7])
 
     assert fake.events == [([CPU], 0)]
@@ -87,29 +88,29 @@ def test_a_package_without_cuda_asks_no_driver(model, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
     monkeypatch.setattr(providers, "cuda_device", None)
 
-    with open_session(model) as session:
+    with OnnxRuntimeSession(model) as session:
         assert session.runtime.endswith(" CPU")
 
 
 def test_asking_for_cuda_without_a_driver_is_refused(model, no_driver, fake):
-    with pytest.raises(DeviceError, match=r"'cuda': there is no CUDA driver here.* provider cpu"):
-        open_session(model, provider="cuda")
+    with pytest.raises(DeviceError, match=r"'cuda': no CUDA driver found.* device cpu"):
+        open_session(model, device="cuda")
 
     assert fake.events == []
 
 
-@pytest.mark.parametrize("provider", ["cuda", None])
-def test_another_provider_than_the_one_asked_for_is_refused(model, driver, monkeypatch, provider):
+@pytest.mark.parametrize("device", ["cuda", None])
+def test_another_device_than_the_one_asked_for_is_refused(model, driver, monkeypatch, device):
     install(monkeypatch, FakeOnnxRuntime(runs=CPU))
 
     with pytest.raises(ConfigError) as caught:
-        open_session(model, provider=provider)
+        open_session(model, device=device)
 
     text = str(caught.value)
     assert f"tiny.onnx: {CUDA} was to run it, and ONNX Runtime {onnxruntime.__version__}" in text
     assert f"took {CPU}" in text
     assert "Install CUDA 13.0 and cuDNN, as pip install 'lifeiqa[gpu]'" in text
-    assert "provider cpu" in text
+    assert "device cpu" in text
 
 
 def test_the_library_that_does_not_load_is_named(model, driver, monkeypatch, tmp_path):
@@ -117,7 +118,7 @@ def test_the_library_that_does_not_load_is_named(model, driver, monkeypatch, tmp
     fake.__file__ = str(tmp_path / "onnxruntime" / "__init__.py")  # a folder without any library
 
     with pytest.raises(ConfigError, match=r"onnxruntime_providers_shared.*: cannot open shared"):
-        open_session(model, provider="cuda")
+        open_session(model, device="cuda")
 
 
 def test_a_model_that_cuda_refuses_is_not_run_on_the_cpu(model, driver, monkeypatch):
@@ -125,7 +126,7 @@ def test_a_model_that_cuda_refuses_is_not_run_on_the_cpu(model, driver, monkeypa
     fake = install(monkeypatch, FakeOnnxRuntime(refusal=refusal))
 
     with pytest.raises(ConfigError, match=r"tiny\.onnx: .* with CUDA: This session cannot use"):
-        open_session(model, provider="cuda")
+        open_session(model, device="cuda")
 
     assert fake.events[1:] == [([(CUDA, SETTINGS)], 0), ([CPU], 0)]
 
@@ -139,11 +140,11 @@ def test_a_model_that_cannot_run_is_called_so_on_a_fake_gpu_too(tmp_path, driver
     tiny.write_sidecar(path)
 
     with pytest.raises(ArtifactError, match=r"tiny\.onnx: ONNX Runtime cannot load it"):
-        open_session(path, provider="cuda")
+        open_session(path, device="cuda")
 
 
 def test_what_preloading_prints_does_not_reach_the_terminal(model, driver, fake, capfd):
-    open_session(model, provider="cuda").close()
+    open_session(model, device="cuda").close()
 
     assert fake.events[0] == "preload_dlls"
     assert capfd.readouterr() == ("", "")
@@ -152,17 +153,17 @@ def test_what_preloading_prints_does_not_reach_the_terminal(model, driver, fake,
 def test_a_package_that_cannot_preload_is_used_as_it_is(model, driver, fake):
     fake.preload_dlls = None
 
-    with open_session(model, provider="cuda") as session:
+    with open_session(model, device="cuda") as session:
         assert session.run(tiny.crops(7)) == pytest.approx([7])
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
 def test_scores_come_through_buffers_on_the_fake_gpu(model, driver, fake, count):
     crops = noise(count)
-    with open_session(model, provider="cpu") as session:
+    with open_session(model, runtime="onnxruntime", device="cpu") as session:
         expected = session.run(crops)
 
-    with open_session(model, provider="cuda") as session:
+    with open_session(model, device="cuda") as session:
         np.testing.assert_array_equal(session.run(crops), expected)
         np.testing.assert_array_equal(session.run(crops[:, ::-1]), session.run(crops[:, ::-1]))
 
@@ -173,7 +174,7 @@ def test_scores_come_through_buffers_on_the_fake_gpu(model, driver, fake, count)
 def test_a_static_graph_has_buffers_of_its_one_size(tmp_path, driver, fake):
     path = tiny.write_model(tmp_path / "tiny.onnx", batch=4)
 
-    with open_session(path, provider="cuda") as session:
+    with open_session(path, device="cuda") as session:
         assert session.run(tiny.crops(1, 2, 3, 4, 5, 6)) == pytest.approx([1, 2, 3, 4, 5, 6])
 
     assert [shape for shape, _, _ in fake.devices] == [(4, tiny.SIZE, tiny.SIZE, 3), (4,)]
@@ -218,7 +219,7 @@ def test_a_trace_is_a_plain_run_without_a_graph_on_the_same_fake_gpu(tmp_path, d
     path = tiny.write_router(tmp_path / "tiny.onnx")
     crops = tiny.crops(10, 20, 30)
 
-    with open_session(path, provider="cuda") as session:
+    with open_session(path, device="cuda") as session:
         _, trace = session.run_traced(crops)
         assert session.run(crops) == pytest.approx([10, 20, 30])
 

@@ -58,13 +58,18 @@ def openvino(path):
 
 
 def onnx_runtime(path):
-    return OnnxRuntimeSession(path, provider="cpu", threads=1)
+    return OnnxRuntimeSession(path, device="cpu", threads=1)
 
 
-@pytest.mark.parametrize("reference", [".fp32.onnx", ".safetensors"])
-def test_the_bundled_model_scores_photographs_as_elsewhere(crops, reference):
+@pytest.mark.parametrize(
+    ("runtime", "reference"), [("onnxruntime", ".fp32.onnx"), ("pytorch", ".safetensors")]
+)
+def test_the_bundled_model_scores_photographs_as_elsewhere(crops, runtime, reference):
     file = bundled(suffix=reference)
-    with openvino(bundled()) as ours, open_session(file, provider="cpu", threads=1) as theirs:
+    with (
+        openvino(bundled()) as ours,
+        open_session(file, runtime=runtime, device="cpu", threads=1) as theirs,
+    ):
         found = [observe(session, crops) for session in (theirs, ours)]
 
     cost = link(reference, *found, TOLERANCES["fp32"])
@@ -187,7 +192,7 @@ def test_what_openvino_cannot_load_is_refused_in_one_line(tmp_path, capfd):
 
     assert "\n" not in str(caught.value)
     assert "Exception from" not in str(caught.value)
-    assert "Pass provider cpu" in str(caught.value)
+    assert "Try --runtime onnxruntime" in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
 
@@ -219,8 +224,8 @@ def test_a_manifest_inside_is_read_without_onnx_runtime(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["tiny.safetensors", "tiny.engine"])
 def test_files_of_other_runtimes_are_refused(tmp_path, name):
-    with pytest.raises(ConfigError, match=f"provider is 'openvino', and {name} runs "):
-        open_session(tmp_path / name, provider="openvino")
+    with pytest.raises(ConfigError, match=f"runtime is 'openvino', and {name} runs "):
+        open_session(tmp_path / name, runtime="openvino")
 
 
 def test_nothing_is_sent_and_nothing_is_left_in_the_home_directory(tmp_path):
@@ -233,7 +238,7 @@ def refuse(*arguments, **options):
     raise AssertionError("a connection was asked for")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 import lifeiqa
-lifeiqa.open_session({str(model)!r}, provider="openvino").close()
+lifeiqa.open_session({str(model)!r}, runtime="openvino").close()
 assert "openvino_telemetry" not in sys.modules
 import openvino
 openvino.convert_model  # what the host may want of the package is still there
@@ -254,7 +259,7 @@ import signal
 from lifeiqa import open_session
 from lifeiqa.weights import bundled
 signal.signal(signal.SIGUSR1, lambda number, frame: print("seen"))
-first, second = (open_session(bundled(), provider="openvino") for _ in range(2))
+first, second = (open_session(bundled(), runtime="openvino") for _ in range(2))
 first.close()
 second.close()
 signal.raise_signal(signal.SIGUSR1)

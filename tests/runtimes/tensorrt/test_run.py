@@ -75,7 +75,7 @@ def test_a_run_with_a_graph_equals_one_without(machine):
 
 
 def test_tensorrt_rtx_captures_by_itself(machine):
-    session = machine.open(4, flavour="tensorrt-rtx")
+    session = machine.open(4, runtime="tensorrt-rtx")
     np.testing.assert_array_equal(session.run(tiny.crops(*GREYS)), GREYS)
 
     (config,) = machine.trt.strategies
@@ -84,7 +84,7 @@ def test_tensorrt_rtx_captures_by_itself(machine):
 
 
 def test_tensorrt_rtx_runs_plain_on_request(machine):
-    machine.open(4, flavour="tensorrt-rtx", cuda_graph=False).run(tiny.crops(1))
+    machine.open(4, runtime="tensorrt-rtx", cuda_graph=False).run(tiny.crops(1))
 
     assert machine.trt.strategies[0].cuda_graph_strategy.name == "DISABLED"
 

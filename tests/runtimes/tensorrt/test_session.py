@@ -81,7 +81,7 @@ def test_a_file_that_is_no_engine_is_refused(machine):
     path = machine.engine()
     tiny.write_sidecar(path)
 
-    with pytest.raises(ArtifactError, match="its manifest describes no engine: onnx"):
+    with pytest.raises(ArtifactError, match="describes a file of kind 'onnx', not an engine"):
         open_session(path)
 
 
@@ -93,7 +93,7 @@ def test_another_version_is_refused_with_the_command_that_mends_it(machine):
 
     assert str(caught.value) == (
         f"built by TensorRT 11.2.1.2, this is {VERSION}. "
-        f"Rebuild: lifeiqa-engine build MODEL.onnx --flavour tensorrt"
+        f"Rebuild: lifeiqa-engine build MODEL.onnx --runtime tensorrt"
     )
     assert machine.trt.loads == 0
 
@@ -107,25 +107,25 @@ def test_another_chip_is_refused_with_the_command_that_mends_it(machine):
 
     assert str(caught.value) == (
         "built for SM89, this is SM90 (Fake H200). "
-        "Rebuild: lifeiqa-engine build MODEL.onnx --flavour tensorrt"
+        "Rebuild: lifeiqa-engine build MODEL.onnx --runtime tensorrt"
     )
     assert machine.trt.loads == 0
 
 
 def test_the_command_for_an_engine_built_ahead_names_the_chip_that_is_here(machine):
-    path = machine.engine(flavour="tensorrt-rtx")
+    path = machine.engine(runtime="tensorrt-rtx")
     machine.put_in(HOPPER)
 
-    with pytest.raises(EngineMismatchError, match=r"--flavour tensorrt-rtx --target sm90$"):
+    with pytest.raises(EngineMismatchError, match=r"--runtime tensorrt-rtx --target sm90$"):
         open_session(path)
 
 
-@pytest.mark.parametrize("flavour", ["tensorrt", "tensorrt-rtx"])
-def test_without_its_tensorrt_the_extra_is_named(machine, monkeypatch, flavour):
-    path = machine.engine(flavour=flavour)
-    monkeypatch.setitem(sys.modules, flavour.replace("-", "_"), None)
+@pytest.mark.parametrize("runtime", ["tensorrt", "tensorrt-rtx"])
+def test_without_its_tensorrt_the_extra_is_named(machine, monkeypatch, runtime):
+    path = machine.engine(runtime=runtime)
+    monkeypatch.setitem(sys.modules, runtime.replace("-", "_"), None)
 
-    with pytest.raises(MissingDependencyError, match=rf"pip install 'lifeiqa\[{flavour}\]'"):
+    with pytest.raises(MissingDependencyError, match=rf"pip install 'lifeiqa\[{runtime}\]'"):
         open_session(path)
 
 
@@ -138,8 +138,10 @@ def test_without_cuda_bindings_the_extra_is_named(machine, monkeypatch):
 
 
 def test_a_cpu_is_refused(machine):
-    with pytest.raises(ConfigError, match=r"provider is 'cpu', and tiny\.fp16\.engine runs on"):
-        open_session(machine.engine(), provider="cpu")
+    with pytest.raises(
+        ConfigError, match=r"device is 'cpu', and tiny\.fp16\.engine runs in tensorrt on cuda"
+    ):
+        open_session(machine.engine(), device="cpu")
 
 
 def test_without_a_driver_the_process_lives_and_says_so(tmp_path):
@@ -147,7 +149,7 @@ def test_without_a_driver_the_process_lives_and_says_so(tmp_path):
     trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
     with contextlib.suppress(DeviceError):
         pytest.skip(f"this machine has a CUDA driver: {cuda_device()}")
-    path = write_engine(tmp_path / "m.engine", flavour="tensorrt-rtx", version=trt.__version__)
+    path = write_engine(tmp_path / "m.engine", runtime="tensorrt-rtx", version=trt.__version__)
     code = f"""
 from lifeiqa import open_session
 from lifeiqa.errors import DeviceError
@@ -159,7 +161,7 @@ except DeviceError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("there is no CUDA driver here (libcuda.so.1: ")
+    assert done.stdout.startswith("no CUDA driver found (libcuda.so.1: ")
 
 
 def test_a_plan_that_tensorrt_cannot_load_is_an_error_with_its_reason(machine):

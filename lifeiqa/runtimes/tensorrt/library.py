@@ -16,7 +16,7 @@ from lifeiqa.errors import require
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flavour:
+class Library:
     """One TensorRT.
 
     Attributes:
@@ -45,15 +45,15 @@ class Flavour:
         return require(self.module, extra=self.name, purpose=purpose)
 
 
-FLAVOURS = {
-    "tensorrt": Flavour(
+_ALL = (
+    Library(
         name="tensorrt",
         title="TensorRT",
         module="tensorrt",
         ahead_of_time=False,
         captures_graphs=False,
     ),
-    "tensorrt-rtx": Flavour(
+    Library(
         name="tensorrt-rtx",
         title="TensorRT-RTX",
         module="tensorrt_rtx",
@@ -70,14 +70,15 @@ FLAVOURS = {
             "layers": "an engine has to be loaded on a GPU to show its layers",
         },
     ),
-}
+)
+LIBRARIES = {library.name: library for library in _ALL}
 
 
-def flavour_named(name: str) -> Flavour:
-    """One of `FLAVOURS`.
+def library_named(name: str) -> Library:
+    """One of `LIBRARIES`.
 
     Raises:
         ConfigError: there is none of that name.
     """
-    require_choice("flavour", name, tuple(FLAVOURS))
-    return FLAVOURS[name]
+    require_choice("runtime", name, tuple(LIBRARIES))
+    return LIBRARIES[name]

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from helpers.tiny_network import random_crops, tiny_manifest, tiny_model
-from lifeiqa.runtimes.pytorch import PyTorchSession, _Float32Products
+from lifeiqa.runtimes.pytorch.session import PyTorchSession, _Float32Products
 from lifeiqa_export.half import to_half
 
 # name -> a product, and the shapes of its operands

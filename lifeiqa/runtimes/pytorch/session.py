@@ -12,7 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from lifeiqa.artifacts.manifest import Manifest
-from lifeiqa.errors import ConfigError
+from lifeiqa.errors import ConfigError, DeviceError
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import ScoringModel
 from lifeiqa.preprocess.decode import Pixels
@@ -124,15 +124,31 @@ class PyTorchSession(Closeable):
 
 
 def open_checkpoint(
-    path: Path, *, provider: str | None, threads: int | None, compiled: bool = False
+    path: Path,
+    manifest: Manifest | None = None,
+    *,
+    device: str,
+    threads: int | None = None,
+    compiled: bool = False,
 ) -> Session:
-    """Open a checkpoint, see `lifeiqa.open_session`. Threads are set for the process."""
-    if provider == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("provider is 'cuda', and PyTorch sees no CUDA device; use provider cpu")
+    """Open a checkpoint.
+
+    Args:
+        path: of the checkpoint.
+        manifest: of the checkpoint; None reads it.
+        device: ``"cpu"`` or ``"cuda"``.
+        threads: CPU threads, set for the whole process; None leaves them alone.
+        compiled: see `PyTorchSession`.
+
+    Raises:
+        DeviceError: CUDA was asked for, and PyTorch finds no device.
+        ArtifactError, CheckpointError: see `load_checkpoint`.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device is 'cuda', and PyTorch finds no CUDA device. Use device cpu")
     if threads is not None:
         torch.set_num_threads(threads)
-    device = provider or ("cuda" if torch.cuda.is_available() else "cpu")
-    network, manifest = load_checkpoint(path)
+    network, manifest = load_checkpoint(path, manifest)
     model = ScoringModel(network, manifest.preprocessing, manifest.labels)
     return PyTorchSession(model, manifest, device=device, compiled=compiled)
 
