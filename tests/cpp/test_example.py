@@ -30,7 +30,7 @@ def test_its_table_holds_pythons_scores(example):
     done = run(example, "--crops", "five", "--provider", "cpu", "--threads", "1", MODEL, *names)
 
     assert (done.returncode, done.stderr) == (0, "")
-    with Scorer(MODEL, crops="five", provider="cpu", threads=1) as scorer:
+    with Scorer(MODEL, crops="five", runtime="onnxruntime", device="cpu", threads=1) as scorer:
         expected = [scorer.score(name) for name in names]
     rows = table(done.stdout)
     assert [row["path"] for row in rows] == list(map(str, names))

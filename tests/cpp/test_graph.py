@@ -46,7 +46,10 @@ def test_what_is_no_number_has_the_same_error(library, tmp_path, gain):
     path = tiny.write_model(tmp_path / "m.onnx", gain=float(gain))
     pixels = np.full((40, 40, 3), 9, np.uint8)
 
-    with library.scorer(path, provider="cpu") as ours, Scorer(path, provider="cpu") as theirs:
+    with (
+        library.scorer(path, provider="cpu") as ours,
+        Scorer(path, runtime="onnxruntime", device="cpu") as theirs,
+    ):
         assert error_of(lambda: ours.score_rgb(pixels)) == error_of(lambda: theirs.score(pixels))
 
 
@@ -61,7 +64,10 @@ def test_a_run_that_fails_is_an_artifact_error_and_prints_nothing(library, tmp_p
     tiny.write_sidecar(path)
     pixels = np.full((40, 40, 3), 9, np.uint8)
 
-    with library.scorer(path, provider="cpu") as ours, Scorer(path, provider="cpu") as theirs:
+    with (
+        library.scorer(path, provider="cpu") as ours,
+        Scorer(path, runtime="onnxruntime", device="cpu") as theirs,
+    ):
         for found in (
             error_of(lambda: ours.score_rgb(pixels)),
             error_of(lambda: theirs.score(pixels)),

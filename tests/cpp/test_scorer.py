@@ -35,7 +35,7 @@ def test_scores_of_photographs(library, plan):
     names = photographs() if plan in (None, "five") else photographs()[:2]
     with (
         library.scorer(MODEL, crops=plan, provider="cpu", threads=1) as ours,
-        Scorer(MODEL, crops=plan, provider="cpu", threads=1) as theirs,
+        Scorer(MODEL, crops=plan, runtime="onnxruntime", device="cpu", threads=1) as theirs,
     ):
         for path in names:
             expected = theirs.score(path)
@@ -49,7 +49,7 @@ def test_every_way_in_gives_the_same(library):
     wide[:, :-5] = pixels
     with (
         library.scorer(MODEL, provider="cpu", threads=1) as ours,
-        Scorer(MODEL, provider="cpu", threads=1) as theirs,
+        Scorer(MODEL, runtime="onnxruntime", device="cpu", threads=1) as theirs,
     ):
         expected = ours.score_file(path)
         assert ours.score_bytes(path.read_bytes()) == expected
@@ -215,7 +215,7 @@ def test_an_image_that_cannot_be_scored_is_named_with_the_same_error(library, tm
     path = tmp_path / "image.jpg"
     with (
         library.scorer(MODEL, provider="cpu", max_pixels=1000) as ours,
-        Scorer(MODEL, provider="cpu", max_pixels=1000) as theirs,
+        Scorer(MODEL, runtime="onnxruntime", device="cpu", max_pixels=1000) as theirs,
     ):
         assert error_of(lambda: ours.score_file(path)) == error_of(lambda: theirs.score(path))
         large = photographs()[0]

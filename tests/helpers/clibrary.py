@@ -166,4 +166,7 @@ def errors(library, path, **options):
         with library.scorer(path, **options):
             pass
 
-    return error_of(lambda: Scorer(path, **options)), error_of(in_cpp)
+    for_python = {name: value for name, value in options.items() if name != "provider"}
+    if "provider" in options:
+        for_python |= {"runtime": "onnxruntime", "device": options["provider"]}
+    return error_of(lambda: Scorer(path, **for_python)), error_of(in_cpp)
