@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def _sections(name: str, command: click.Command) -> Iterator[str]:
     yield f"{_help(command)}\n"
     options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
     if options:
-        yield "| option | |\n| --- | --- |"
+        yield "| option | meaning |\n| --- | --- |"
         yield from (f"| {_names(option, context)} | {_words(option)} |" for option in options)
         yield ""
 
@@ -81,7 +82,9 @@ def _names(option: click.Option, context: click.Context) -> str:
     names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
     if option.is_flag or option.count:
         return names
-    return f"{names} `{option.make_metavar(context)}`".replace("|", "\\|")
+    # A bar inside backticks would end the cell, or show the backslash before it.
+    value = html.escape(option.make_metavar(context)).replace("|", "&#124;")
+    return f"{names} <code>{value}</code>"
 
 
 def _words(option: click.Option) -> str:
