@@ -27,7 +27,7 @@ test: lint
 
 # Serves the documentation and builds it again after a change. `make test` builds it with --strict.
 docs: $(INSTALLED)
-	$(BIN)/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 # Writes docs/reference/cli.md from the commands.
 reference: $(INSTALLED)

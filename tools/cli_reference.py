@@ -83,7 +83,7 @@ def _names(option: click.Option, context: click.Context) -> str:
     if option.is_flag or option.count:
         return names
     # A bar inside backticks would end the cell, or show the backslash before it.
-    value = html.escape(option.make_metavar(context)).replace("|", "&#124;")
+    value = html.escape(option.make_metavar(context)).replace("|", "&#124;<wbr>")
     return f"{names} <code>{value}</code>"
 
 

@@ -1,10 +1,12 @@
-"""Every link of the documentation to a source file leads to a file, and to what it names."""
+"""Pages link to sources that exist, and name every equation and every error."""
 
 import re
 import sys
 from pathlib import Path
 
 import pytest
+
+from lifeiqa import errors
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -33,6 +35,15 @@ def test_linked_sources_exist_and_hold_the_symbol_that_the_link_names(page):
         symbol = text.startswith("`") and re.fullmatch(r"[A-Za-z_][\w.]*", name)
         if path.suffix == ".py" and symbol and name != path.name:
             assert name in symbols(path), f"{page}: {path} has no {name}"
+
+
+def test_the_page_of_errors_names_every_class():
+    text = (ROOT / "docs/reference/errors.md").read_text("utf-8")
+    classes = [name for name, found in vars(errors).items() if isinstance(found, type)]
+    own = [name for name in classes if issubclass(getattr(errors, name), errors.LifeIQAError)]
+
+    assert len(own) > 10
+    assert [name for name in own if f" {name} " not in text and f"\n{name}\n" not in text] == []
 
 
 def test_the_paper_page_names_every_equation():
