@@ -1,6 +1,6 @@
-"""Frozen settings of the network, of what it is fed, and of what its scores mean.
+"""Frozen settings: the network, its preprocessing, and what its scores mean.
 
-The standard library only: every stage of the toolkit, with or without torch, reads these.
+Only the standard library is used, so every stage of the toolkit can read these without torch.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ BACKBONES = {
 
 
 MAX_CROP_SIZE = 2048
-"""Pixels: far beyond what networks are trained on, and a batch of crops fits into memory."""
+"""Pixels: far larger than any training crop, and a batch of crops still fits in memory."""
 _MAX_COUNT = 65_536
-"""Of anything in a network: a file with more was not made by training one."""
+"""Upper limit of any count in a network: a file with more was not made by training."""
 _MAX_LABEL = 1e6
-"""Largest end of a label range; scores are float32, of 7 digits."""
+"""Largest absolute end of a label range: scores are float32 and have 7 digits."""
 _STD = (1e-3, 1e3)
-"""Deviations within which a normalised sample, and its scale, are numbers of float16."""
+"""Standard deviations for which a normalised sample and its scale fit in float16."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """One Life-IQA network: the paper's defaults, its ablations, and the published code's variant.
+    """One Life-IQA network: the paper's defaults, an ablation, or the published code's variant.
 
     Stages are numbered as in the paper, by depth: stage 1 has stride 4, stage 4 stride 32. A
     backbone that also returns its stem at stride 2 has a stage 0.
@@ -77,7 +77,7 @@ class ModelConfig:
         dropout: probability after an expert's activation and before the score, in training.
 
     Raises:
-        ConfigError: a value that cannot work; the message holds the values.
+        ConfigError: a value that cannot work; the message gives the values.
     """
 
     variant: Variant = "paper"
@@ -102,9 +102,9 @@ class ModelConfig:
         for name, kind in (("variant", Variant), ("mixer", Mixer), ("head", Head)):
             require_choice(name, getattr(self, name), get_args(kind))
         if not self.backbone:
-            raise ConfigError("backbone is empty: give a timm model name, for instance swin_base")
+            raise ConfigError("backbone is empty: give a timm model name, for example swin_base")
         if not re.fullmatch(r"[\w.-]+", self.backbone):  # hf-hub: fetches, local-dir: reads
-            raise ConfigError(f"backbone is {self.backbone!r}: a timm model name is expected")
+            raise ConfigError(f"backbone is {self.backbone!r}: expected a timm model name")
         for name in ("crop_size", "queries", "dim", "heads", "experts", "top_k", "ffn_hidden"):
             _require_integer(name, getattr(self, name), at_least=1)
         for name in ("grid", "expert_hidden"):
@@ -115,9 +115,9 @@ class ModelConfig:
         if self.memory_stage is not None:
             _require_integer("memory_stage", self.memory_stage, at_least=0)
         if self.crop_size > MAX_CROP_SIZE:
-            raise ConfigError(f"crop_size is {self.crop_size}: at most {MAX_CROP_SIZE} is expected")
+            raise ConfigError(f"crop_size is {self.crop_size}: expected at most {MAX_CROP_SIZE}")
         if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}: it is a probability in [0, 1)")
+            raise ConfigError(f"dropout is {self.dropout}: expected a probability in [0, 1)")
         if self.dim % self.heads:
             raise ConfigError(
                 f"dim {self.dim} is not divisible by heads {self.heads}: "
@@ -168,7 +168,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How a decoded image becomes what the network takes.
+    """How a decoded image becomes network input.
 
     Attributes:
         mean: per-channel mean of the RGB input, in units of 0..1.
@@ -189,15 +189,17 @@ class Preprocessing:
         for name in ("mean", "std"):
             values = tuple(float(value) for value in getattr(self, name))
             if len(values) != 3 or not all(math.isfinite(value) for value in values):
-                raise ConfigError(f"{name} is {values}: three finite numbers are expected")
+                raise ConfigError(f"{name} is {values}: expected three finite numbers")
             object.__setattr__(self, name, values)
         if min(self.std) <= 0:
             raise ConfigError(f"std is {self.std}: every channel must be positive")
         if not all(0 <= value <= 1 for value in self.mean):
-            raise ConfigError(f"mean is {self.mean}: samples are 0..1, and so is their mean")
+            raise ConfigError(f"mean is {self.mean}: expected values in 0..1, as samples are")
         smallest, largest = _STD
         if not all(smallest <= value <= largest for value in self.std):
-            raise ConfigError(f"std is {self.std}: {smallest:g} to {largest:g} is expected")
+            raise ConfigError(
+                f"std is {self.std}: expected values from {smallest:g} to {largest:g}"
+            )
         if self.short_side is not None:
             _require_integer("short_side", self.short_side, at_least=1)
         _require_text("crops", self.crops)
@@ -233,13 +235,13 @@ class Labels:
             raise ConfigError(f"label range {self.low}..{self.high}: low must be below high")
         if max(abs(self.low), abs(self.high)) > _MAX_LABEL or self.span * _MAX_LABEL < 1:
             raise ConfigError(
-                f"label range {self.low}..{self.high}: ends of at most {_MAX_LABEL:g} either way, "
-                f"at least {1 / _MAX_LABEL:g} apart, are expected"
+                f"label range {self.low}..{self.high}: expected ends within +-{_MAX_LABEL:g}, "
+                f"at least {1 / _MAX_LABEL:g} apart"
             )
         require_choice("direction", self.direction, get_args(Direction))
         _require_text("dataset", self.dataset)
         if not isinstance(self.normalised, bool):
-            raise ConfigError(f"normalised is {self.normalised!r}: true or false is expected")
+            raise ConfigError(f"normalised is {self.normalised!r}: expected true or false")
 
     @property
     def span(self) -> float:
@@ -248,7 +250,7 @@ class Labels:
 
     @property
     def scale_and_offset(self) -> tuple[float, float]:
-        """The network's output times the first plus the second is a score in label units."""
+        """``(scale, offset)``: score in label units = network output * scale + offset."""
         return (self.span, self.low) if self.normalised else (1.0, 0.0)
 
     @classmethod
@@ -271,7 +273,7 @@ def settings_from_dict(cls: type[_Settings], values: dict[str, Any]) -> _Setting
     if unknown:
         raise ConfigError(
             f"{cls.__name__} has no {', '.join(unknown)}; it has {', '.join(sorted(known))}. "
-            f"A file written by a newer lifeiqa needs that version to be read"
+            f"If a newer lifeiqa wrote the file, read it with that version"
         )
     try:
         return cls(**values)
@@ -280,18 +282,18 @@ def settings_from_dict(cls: type[_Settings], values: dict[str, Any]) -> _Setting
 
 
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices, by the name of its setting."""
+    """Refuse a value that is not one of the choices; the message names the setting."""
     if value not in choices:
         raise ConfigError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
 
 
 def _require_integer(name: str, value: object, *, at_least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise ConfigError(f"{name} is {value!r}: a whole number of at least {at_least} is expected")
+        raise ConfigError(f"{name} is {value!r}: expected an integer of at least {at_least}")
     if value > _MAX_COUNT:
-        raise ConfigError(f"{name} is {value}: a whole number of at most {_MAX_COUNT} is expected")
+        raise ConfigError(f"{name} is {value}: expected an integer of at most {_MAX_COUNT}")
 
 
 def _require_text(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise ConfigError(f"{name} is {value!r}: text is expected")
+        raise ConfigError(f"{name} is {value!r}: expected text")

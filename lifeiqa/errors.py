@@ -7,14 +7,14 @@
     ├── ImageError               an image that cannot be decoded or cropped
     ├── ArtifactError            a model file that is missing, damaged or not what its manifest says
     │   ├── CheckpointError      a training checkpoint that cannot be read or converted
-    │   └── EngineMismatchError  an engine built for another TensorRT or another chip than is here
+    │   └── EngineMismatchError  an engine built for another TensorRT version or another chip
     ├── DatasetError             a table, folder or archive of images that cannot be used
     ├── TrainingError            a training run that cannot go on
-    ├── ExportError              a network that could not be written as a graph
+    ├── ExportError              a network that cannot be exported as a graph
     │   ├── EngineBuildError     a graph that TensorRT cannot parse or compile
     │   └── ParityError          an artifact that drifted from its parent by more than its tolerance
-    ├── OutputError              results that cannot be kept: a full disk, a damaged or foreign file
-    ├── WorkerError              a process of ours that failed or is gone
+    ├── OutputError              output that cannot be written: a full disk, a damaged file
+    ├── WorkerError              a child process that failed or died
     ├── DeviceError              no CUDA driver or device, or a CUDA call that failed
     └── MissingDependencyError   an optional package that is not installed (also an ImportError)
 
@@ -49,7 +49,7 @@ class CheckpointError(ArtifactError):
 
 
 class EngineMismatchError(ArtifactError):
-    """An engine that was built for another TensorRT or another chip than is here."""
+    """An engine that was built for another TensorRT version or another chip."""
 
 
 class DatasetError(LifeIQAError):
@@ -61,7 +61,7 @@ class TrainingError(LifeIQAError):
 
 
 class ExportError(LifeIQAError):
-    """A network that could not be written as a graph."""
+    """A network that cannot be exported as a graph."""
 
 
 class EngineBuildError(ExportError):
@@ -73,11 +73,11 @@ class ParityError(ExportError):
 
 
 class OutputError(LifeIQAError):
-    """Results that cannot be kept or read back: a full disk, a damaged or foreign file."""
+    """Output that cannot be written or read back: a full disk, a damaged or unknown file."""
 
 
 class WorkerError(LifeIQAError):
-    """A process of ours that failed or is gone: a candidate of a benchmark, or a decoder."""
+    """A child process that failed or died: a benchmark candidate or a decoder."""
 
 
 class DeviceError(LifeIQAError):
@@ -89,13 +89,13 @@ class MissingDependencyError(LifeIQAError, ImportError):
 
 
 def require_all(*modules: str, extra: str, purpose: str) -> None:
-    """`require` for several modules, before a module that imports them all is itself imported."""
+    """Call `require` for several modules, before importing a module that needs them all."""
     for module in modules:
         require(module, extra=extra, purpose=purpose)
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import an optional dependency, or say which extra brings it.
+    """Import an optional dependency, or raise an error that names the extra to install.
 
     Args:
         module: dotted name to import, for instance ``"scipy.stats"``.
@@ -119,9 +119,10 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
 
 
 def installed(module: str) -> bool:
-    """Whether a top-level package can be imported; it is not imported for that.
+    """Whether a top-level package can be imported, without importing it.
 
-    A folder of the same name without code, such as a checkout in the working directory, is none.
+    A folder of the same name without code, such as a checkout in the working directory, does not
+    count.
     """
     spec = importlib.util.find_spec(module)
     return spec is not None and spec.origin is not None

@@ -157,7 +157,7 @@ def agreement(predicted: npt.ArrayLike, human: npt.ArrayLike) -> Agreement:
         if np.ptp(scores) == 0:
             notes.append(f"no correlation: every {side} score is {scores[0]:g}")
     if raw < 0:
-        notes.append("PLCC is negative: a fitted curve turns it round, judge by SROCC")
+        notes.append("PLCC is negative: a fitted curve hides the sign, judge by SROCC")
     return Agreement(
         n=len(x),
         srocc=srocc(x, y),
@@ -192,7 +192,9 @@ def _fit(
     u, v = (first - x0) / sx, (second - y0) / sy
     initial = start(u, v)
     if len(u) <= len(initial):
-        return Fit(curve, (), f"{len(u)} scores cannot judge a curve of {len(initial)} parameters")
+        return Fit(
+            curve, (), f"{len(u)} scores are too few for a curve of {len(initial)} parameters"
+        )
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # a slope on its way to 0
         found: Any = optimize.least_squares(
             lambda b: curve(u, *b) - v, initial, method="lm", max_nfev=_EVALUATIONS
@@ -216,8 +218,8 @@ def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1 or len(first) < 2:
         raise ConfigError(
-            f"scores of shape {first.shape} and {second.shape}: two lists of the same length, "
-            f"at least 2, are expected"
+            f"scores of shape {first.shape} and {second.shape}: expected two lists of the same "
+            f"length, at least 2"
         )
     return first, second
 

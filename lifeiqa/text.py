@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import re
 
-# Control characters, ends of lines, what changes the direction of writing, and bytes that are no
-# UTF-8, which Python has as surrogates.
+# Control characters, line ends, marks that change the writing direction, and surrogates, which
+# stand for bytes that are not UTF-8.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    """A path, or what a library says of one, as text that can be printed; one line.
+    """A path, or a message about one, as one line of printable text.
 
-    A name may hold any bytes, among them what moves a terminal's cursor: such are escaped.
+    A file name may hold any bytes, even ones that move a terminal's cursor. Those are escaped.
     """
     return _UNPRINTABLE.sub(_escaped, os.fsdecode(path))
 
 
 def printable_lines(message: object) -> str:
-    """A message may quote a stranger's file, and keeps its lines."""
+    """A message that may quote an untrusted file, escaped line by line."""
     return "\n".join(map(printable, str(message).split("\n")))
 
 

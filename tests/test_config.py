@@ -177,7 +177,7 @@ def test_channels_may_be_left_as_they_are():
 
 @pytest.mark.parametrize("value", [5, None, ["five"]])
 def test_a_crop_plan_is_text(value):
-    assert f"crops is {value!r}: text is expected" in refusal(Preprocessing, **FEED, crops=value)
+    assert f"crops is {value!r}: expected text" in refusal(Preprocessing, **FEED, crops=value)
 
 
 @pytest.mark.parametrize("value", [0, -384, 384.0, True, "384", 10**9])
@@ -200,7 +200,7 @@ def test_a_label_range_goes_up_and_is_finite(ends):
 def test_a_label_range_is_one_that_scores_can_tell_apart(ends):
     low, high = ends
 
-    assert f"label range {low}..{high}: ends of at most 1e+06" in refusal(
+    assert f"label range {low}..{high}: expected ends within +-1e+06" in refusal(
         Labels, dataset="x", low=low, high=high
     )
 

@@ -13,19 +13,19 @@ from lifeiqa.errors import ConfigError
 
 
 class Backbone(nn.Module):
-    """The stages of one timm network that the configuration asks for.
+    """The stages of a timm network that the configuration asks for.
 
     Stages are numbered by depth: stage 1 is the first at stride 4, so that stage 4 has stride 32
     as in the paper; a stem that is returned at stride 2 is stage 0. A backbone whose features all
-    share one stride (a plain ViT) counts them 1, 2, ... in order. What lies behind the deepest
-    stage asked for is not built, except in timm's EfficientNet and MobileNet families.
+    share one stride (a plain ViT) counts them 1, 2, ... in order. Layers behind the deepest stage
+    asked for are not built, except in timm's EfficientNet and MobileNet families.
 
     Args:
         config: names the backbone, the crop size and the two stages.
 
     Raises:
-        ConfigError: timm has no such backbone, it gives fewer than two feature stages, it lacks
-            one of the stages, or it cannot take the crop size.
+        ConfigError: timm has no such backbone, or the backbone has fewer than two feature stages,
+            lacks one of the stages, or cannot take the crop size.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -68,10 +68,10 @@ class Backbone(nn.Module):
 
 
 def stages_of(name: str) -> list[int]:
-    """The stages of a timm backbone by their numbers.
+    """The stage numbers of a timm backbone.
 
     Raises:
-        ConfigError: timm has no such backbone, or it gives fewer than two.
+        ConfigError: timm has no such backbone, or it has fewer than two stages.
     """
     return list(_stage_positions(name))
 
@@ -81,13 +81,13 @@ def _stage_positions(name: str) -> dict[int, int]:
     with torch.device("meta"):
         reductions: list[int] = _create(name).feature_info.reduction()
     if len(reductions) < 2:
-        raise ConfigError(f"backbone {name} gives {len(reductions)} feature stage: two are needed")
+        raise ConfigError(f"backbone {name} has {len(reductions)} feature stage: two are needed")
     first = 0 if reductions[0] == 2 else 1
     return {first + index: index for index in range(len(reductions))}
 
 
 def _needs_resizing(name: str, crop_size: int) -> bool:
-    """Whether a backbone of one fixed input size has to be built for another one."""
+    """Whether a backbone with a fixed input size must be built for another size."""
     native = timm.get_pretrained_cfg(name)
     if native is None or not native.fixed_input_size:
         return False
@@ -96,8 +96,8 @@ def _needs_resizing(name: str, crop_size: int) -> bool:
 
 def _create(name: str, **options: Any) -> Any:
     if not timm.is_model(name):
-        raise ConfigError(f"backbone {name!r} is no model of timm {timm.__version__}")
+        raise ConfigError(f"backbone {name!r}: timm {timm.__version__} has no model of that name")
     try:
         return timm.create_model(name, pretrained=False, features_only=True, **options)
     except (RuntimeError, AttributeError, TypeError, AssertionError, ValueError) as error:
-        raise ConfigError(f"backbone {name} gives no feature stages: {error}") from error
+        raise ConfigError(f"backbone {name} cannot return feature stages: {error}") from error

@@ -55,7 +55,7 @@ def load_checkpoint(path: Path, manifest: Manifest | None = None) -> tuple[LifeI
         manifest: what `read_manifest` gave for it; None reads it.
 
     Raises:
-        ArtifactError: the file is missing or carries no manifest.
+        ArtifactError: the file is missing or has no manifest.
         CheckpointError: its tensors are not those of its configuration; they are listed.
     """
     manifest = manifest or read_manifest(path)
@@ -67,10 +67,10 @@ def load_checkpoint(path: Path, manifest: Manifest | None = None) -> tuple[LifeI
 
 
 def load_state(network: LifeIQA, state: dict[str, Tensor], *, origin: str) -> None:
-    """Load every tensor, or say which are missing, unknown or of another shape.
+    """Load every tensor, or list the tensors that are missing, unknown or of another shape.
 
     Raises:
-        CheckpointError: any of the three; nothing is loaded then.
+        CheckpointError: there is any such tensor; nothing is loaded then.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in state.items()}

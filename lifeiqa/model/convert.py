@@ -1,4 +1,4 @@
-"""Checkpoints of the published code, read without running anything that they contain."""
+"""Convert checkpoints of the published code, without running code from the file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def convert(source: Path, out: Path, labels: Labels, *, top_k: int, heads: int) 
         source: the ``.pth`` file.
         out: the ``.safetensors`` file to write.
         labels: what its scores mean, which the file does not say.
-        top_k: experts that a token uses, which leaves no trace in the tensors.
+        top_k: experts that a token uses, which the tensors do not show.
         heads: attention heads, likewise.
 
     Raises:
@@ -90,7 +90,7 @@ def infer_config(state: dict[str, Tensor], source: Path, *, top_k: int, heads: i
     def shape(name: str) -> tuple[int, ...]:
         if name not in state:
             raise CheckpointError(
-                f"{source}: missing: {name}, without which nothing can be inferred"
+                f"{source}: missing: {name}; the configuration cannot be inferred without it"
             )
         return tuple(state[name].shape)
 
@@ -102,7 +102,7 @@ def infer_config(state: dict[str, Tensor], source: Path, *, top_k: int, heads: i
     blocks = count(r"pretrain_model\.layers\.2\.blocks\.(\d+)\.")
     if (width, blocks) not in _SWIN:
         raise CheckpointError(
-            f"{source}: no Swin is {width} wide with {blocks} blocks in its third stage; "
+            f"{source}: no known Swin has width {width} and {blocks} blocks in its third stage; "
             f"known are {_SWIN}"
         )
     _, queries, dim = shape("bunch_embedding")
@@ -119,7 +119,7 @@ def infer_config(state: dict[str, Tensor], source: Path, *, top_k: int, heads: i
         hidden = shape("MOE.experts.0.net.0.weight")[0]
         if top_k > experts:
             raise ConfigError(
-                f"{source}: it has {experts} experts; give at most as many with --top-k"
+                f"{source}: it has {experts} experts; give at most that many with --top-k"
             )
         changes: dict[str, Any] = {"experts": experts, "top_k": top_k, "expert_hidden": hidden}
     else:
@@ -128,7 +128,7 @@ def infer_config(state: dict[str, Tensor], source: Path, *, top_k: int, heads: i
 
 
 def translate(state: dict[str, Tensor], config: ModelConfig, source: Path) -> dict[str, Tensor]:
-    """Published names -> ours. What is not known keeps its name, so that loading reports it."""
+    """Published names -> ours. Unknown names are kept, so that loading reports them."""
     ours: dict[str, Tensor] = {}
     copies: dict[str, Tensor] = {}
     experts: dict[str, Tensor] = {}
@@ -197,8 +197,8 @@ def _check_copies(ours: dict[str, Tensor], copies: dict[str, Tensor], source: Pa
     for name, tensor in copies.items():
         if name not in ours or not torch.equal(ours[name], tensor):
             raise CheckpointError(
-                f"{source}: the backbone is stored twice and the two differ in {name}; "
-                f"which one was trained is unknown"
+                f"{source}: the backbone is stored twice and the copies differ in {name}; "
+                f"it is unknown which one was trained"
             )
 
 

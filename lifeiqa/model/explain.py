@@ -1,4 +1,4 @@
-"""What a network looked at in an image: attention, token scores and experts (Fig. 9)."""
+"""Why a network gave its score: attention, token scores and experts (Fig. 9)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """An image as a network saw it, crop by crop, and what each query token made of it.
+    """What a network saw in an image, crop by crop and query token by query token.
 
     n crops of side S, N query tokens, E experts, G x G cells that the queries attend to.
 
@@ -106,8 +106,8 @@ def explain_file(checkpoint: Path, image: ImageSource, *, crops: str | None = No
     """
     if checkpoint.suffix == ".onnx":
         raise ConfigError(
-            f"{checkpoint}: the attention of an ONNX file stays inside its graph. "
-            f"Give the .safetensors checkpoint that it was exported from"
+            f"{checkpoint}: an ONNX graph does not output its attention. "
+            f"Give the .safetensors checkpoint it was exported from"
         )
     network, manifest = load_checkpoint(checkpoint)
     model = ScoringModel(network, manifest.preprocessing, manifest.labels)
@@ -116,10 +116,10 @@ def explain_file(checkpoint: Path, image: ImageSource, *, crops: str | None = No
 
 @torch.inference_mode()
 def explain(model: ScoringModel, pixels: Pixels, preprocessing: Preprocessing) -> Explanation:
-    """Score the crops of an image and keep what is seen on the way.
+    """Score the crops of an image and record attention, token scores and routing.
 
     Args:
-        model: sparse or dense, in evaluation mode; it is left as it is.
+        model: sparse or dense, in evaluation mode; it is not changed.
         pixels: RGB uint8 ``(H, W, 3)``.
         preprocessing: working scale, kernel and crop plan.
 
@@ -178,7 +178,7 @@ def _observe(model: ScoringModel, crops: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def _attentions(model: ScoringModel) -> list[Attention]:
-    """The cross-attention of each decoder layer; self-attention among queries is none."""
+    """The cross-attention of each decoder layer; self-attention does not count."""
     layers = model.network.decoder.layers
     found = (layer.attention for layer in layers if isinstance(layer, DecoderLayer))
     return [attention for attention in found if attention is not None]
@@ -186,7 +186,7 @@ def _attentions(model: ScoringModel) -> list[Attention]:
 
 @contextmanager
 def _inputs_of(modules: Sequence[nn.Module]) -> Iterator[list[tuple[Tensor, ...]]]:
-    """What each module was given by a forward pass within the block, in the order of running."""
+    """The inputs of each module in a forward pass within the block, in execution order."""
     inputs: list[tuple[Tensor, ...]] = []
     hooks = [
         module.register_forward_pre_hook(lambda _, given: inputs.append(given))

@@ -1,7 +1,7 @@
-"""Weights that float16 holds exactly, so that half precision loses none of a network's weights.
+"""Round weights to values that float16 holds exactly.
 
-A checkpoint settled by this module has the same tensors as before. Its float32 form and its
-float16 form then hold the same weights, and what is left between the two is arithmetic.
+The rounded checkpoint has the same tensors as before. Its float32 form and its float16 form then
+hold the same weights, so that only the arithmetic differs between the two.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from lifeiqa.model.network import LifeIQA
 def round_weights_to_fp16(network: LifeIQA) -> None:
     """Round every weight to a float16 value, in place, after folding batch normalisation.
 
-    Convolution kernels are rounded by `round_keeping_sums`, all else to the nearest value. What
-    stays in float32 in a half-precision network, see `exact_modules`, is left alone. A
-    normalisation that follows a convolution keeps its shift alone, scale and statistics being 1
-    and 0: folded later, its four tensors would be rounded as one product that float16 does not
-    hold.
+    Convolution kernels are rounded by `round_keeping_sums`, all other weights to the nearest
+    value. Modules that stay in float32 in a half-precision network, see `exact_modules`, are not
+    changed. A batch normalisation after a convolution keeps only its shift: its scale becomes 1
+    and its statistics 0 and 1. Folded later, its four tensors would be rounded as one product
+    that float16 does not hold.
     """
     for convolution, norm in normalised_convolutions(network):
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
@@ -48,8 +48,8 @@ def round_weights_to_fp16(network: LifeIQA) -> None:
 def exact_modules(network: LifeIQA) -> list[nn.Module]:
     """The modules that keep their float32 weights in a half-precision network.
 
-    The router, since a near-tie that rounds the other way changes the expert, and the last
-    product, since a score of 0.6 has steps of 5e-4 in float16.
+    The router, because a near-tie that rounds the other way changes the expert; and the last
+    product, because float16 has steps of 5e-4 at a score of 0.6.
     """
     routers: list[nn.Module] = [m for m in network.modules() if isinstance(m, Router)]
     return [*routers, network.head.score]
@@ -59,10 +59,10 @@ def round_keeping_sums(weight: Tensor) -> Tensor:
     """Round ``(O, I, kh, kw)`` to float16 values so that each kernel keeps its sum.
 
     Neighbouring pixels are nearly equal, so the error of a rounded kernel is chiefly the error of
-    its sum: on EfficientNet-Lite0, whose depthwise kernels hold large weights that cancel,
-    rounding to nearest cost 3 times the drift of this. Weights are rounded from the largest to
-    the smallest and each passes its error on to the next, so what is left at the end is less than
-    a step of the smallest.
+    its sum. On EfficientNet-Lite0, whose depthwise kernels hold large weights that cancel,
+    rounding to nearest had 3 times the drift of this method. Weights are rounded from the largest
+    to the smallest, and each passes its error on to the next, so that the error left at the end
+    is less than a step of the smallest.
 
     Returns:
         A tensor of the type of ``weight`` whose values float16 holds exactly.
@@ -79,15 +79,15 @@ def round_keeping_sums(weight: Tensor) -> Tensor:
 
 
 def normalised_convolutions(network: LifeIQA) -> list[tuple[nn.Conv2d, Any]]:
-    """Each convolution whose output goes into a batch normalisation, with that normalisation.
+    """Pairs of a convolution and the batch normalisation that follows it.
 
-    Which follows which is seen by sending a black crop through the backbone.
+    They are found by sending a black crop through the backbone.
     """
     outputs: list[tuple[Tensor, nn.Conv2d]] = []
     pairs: list[tuple[nn.Conv2d, Any]] = []
 
     def after_convolution(module: Any, _: Any, output: Tensor) -> None:
-        outputs.append((output, module))  # held on to, so that no two share an identity
+        outputs.append((output, module))  # kept alive, so that no two share an id
 
     def before_norm(module: Any, inputs: tuple[Tensor, ...]) -> None:
         pairs.extend((conv, module) for output, conv in outputs if output is inputs[0])

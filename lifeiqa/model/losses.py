@@ -34,7 +34,7 @@ def score_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def smooth_score_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """What the published code takes for equation (27): quadratic below a difference of 1."""
+    """The published code's form of equation (27): quadratic below a difference of 1."""
     return F.smooth_l1_loss(predicted, target)
 
 
@@ -60,7 +60,7 @@ def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def order_loss(milder: Tensor, stronger: Tensor, margin: float = 0.02) -> Tensor:
-    """Two strengths of one distortion, ``(T,)`` scores each: the stronger is to score lower.
+    """Two strengths of one distortion, ``(T,)`` scores each: the stronger should score lower.
 
     ``mean max(0, margin - (milder - stronger))``, in units of the network's output, whose range of
     1 is that of the labels; higher is better.

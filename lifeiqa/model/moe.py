@@ -12,7 +12,7 @@ from lifeiqa.config import ModelConfig
 
 
 class Routing(NamedTuple):
-    """What the router saw and decided, for the losses, for parity and for looking at.
+    """The router's inputs and decisions, for the losses, parity and `lifeiqa explain`.
 
     Attributes:
         inputs: ``(B, N, D)`` router input, float32.
@@ -28,8 +28,8 @@ class Routing(NamedTuple):
 class Router(nn.Module):
     """Token-expert affinities ``g = x W_g + b_g``, equation (7), always in float32.
 
-    A near-tie that rounds the other way changes which expert a token uses, and the score with it.
-    So neither autocast nor a half-precision network reaches this product.
+    A near-tie that rounds the other way changes the expert of a token, and with it the score. So
+    this product stays in float32 under autocast and in a half-precision network.
     """
 
     def __init__(self, dim: int, experts: int) -> None:
@@ -40,7 +40,7 @@ class Router(nn.Module):
 
     @torch.no_grad()
     def sharpen(self, factor: float) -> None:
-        """Multiply every logit by a positive factor: the same experts, another weighting."""
+        """Multiply every logit by a positive factor: same experts, sharper weights."""
         self.weight.mul_(factor)
         self.bias.mul_(factor)
 
@@ -61,7 +61,7 @@ def routing_weights(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 class MixtureOfExperts(nn.Module):
-    """E expert networks of which each token uses K; only the chosen ones are computed.
+    """E expert networks; each token uses K of them, and only those are computed.
 
     An expert is ``Linear(D, H) -> ReLU -> Dropout -> Linear(H, D)``. Experts are stored stacked,
     so that dense execution as batched products shares these very tensors.

@@ -14,7 +14,7 @@ from lifeiqa.model.moe import Routing, ScoreHead
 
 
 class Features(NamedTuple):
-    """All that the decoder needs of a crop: about 12 KB in half precision for EfficientNet-Lite0.
+    """The decoder's input for a batch of crops; 12 KB a crop for EfficientNet-Lite0 in float16.
 
     Attributes:
         query: ``(B, C_q)`` global average of the query stage.
@@ -26,12 +26,12 @@ class Features(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the network gives for a batch of crops.
+    """The network's output for a batch of crops.
 
     Attributes:
         score: ``(B,)`` the score, the mean of the token scores.
         token_scores: ``(B, N)`` one score for each query token.
-        routing: the router's view, or None for a head without experts.
+        routing: the router's inputs and decisions; None for a head without experts.
     """
 
     score: Tensor
@@ -85,7 +85,7 @@ class LifeIQA(nn.Module):
 
 
 class ScoringModel(nn.Module):
-    """uint8 crops ``(B, S, S, 3)`` -> scores in label units: what is exported and what is run.
+    """uint8 crops ``(B, S, S, 3)`` -> scores in label units: the module that is exported and run.
 
     Args:
         network: the reference network, or one derived from it.
@@ -106,7 +106,7 @@ class ScoringModel(nn.Module):
 
     def normalise(self, crops: Tensor) -> Tensor:
         """uint8 ``(B, S, S, 3)`` -> ``(B, 3, S, S)`` in the network's arithmetic."""
-        # The cast comes first: TensorRT transposes no uint8.
+        # The cast comes first: TensorRT cannot transpose uint8.
         images = crops.float().permute(0, 3, 1, 2)
         return (images * self.input_scale + self.input_bias).to(self.network.dtype)
 

