@@ -219,8 +219,8 @@ def test_the_units_of_either_side_do_not_change_the_fit(fit):
 @pytest.mark.parametrize(
     ("fit", "x", "y", "reason"),
     [
-        (fit_logistic4, [1, 2, 3, 4], [1, 3, 2, 4], "4 scores cannot judge a curve of 4"),
-        (fit_logistic5, [1, 2, 3, 4, 5], [1, 3, 2, 4, 5], "5 scores cannot judge a curve of 5"),
+        (fit_logistic4, [1, 2, 3, 4], [1, 3, 2, 4], "4 scores are too few for a curve of 4"),
+        (fit_logistic5, [1, 2, 3, 4, 5], [1, 3, 2, 4, 5], "5 scores are too few for a curve of 5"),
         (fit_logistic4, [3.0] * 9, range(9), "all the same"),
         (fit_logistic5, range(9), [3.0] * 9, "all the same"),
         (fit_logistic4, [math.nan, *range(8)], range(9), "not a finite number"),

@@ -176,7 +176,7 @@ def damaged(change):
             lambda s: s.update(
                 {"pretrain_model.patch_embed.proj.weight": torch.zeros(192, 3, 4, 4)}
             ),
-            ["192 wide"],
+            ["width 192"],
         ),
     ],
 )
