@@ -69,3 +69,17 @@ def test_pre_commit_runs_the_commands_of_make_lint():
 
     for hook in repository["hooks"]:
         assert hook["entry"].replace(".venv/bin", "$(BIN)") in lint, hook["id"]
+
+
+def test_every_make_target_that_a_document_names_exists():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    named = {
+        target
+        for page in pages
+        for target in re.findall(
+            r"(?:`|^)make ([a-z][a-z-]*)", page.read_text("utf-8"), re.MULTILINE
+        )
+    }
+
+    assert {"test", "docs"} <= named
+    assert [target for target in sorted(named) if f"\n{target}:" not in MAKEFILE] == []
