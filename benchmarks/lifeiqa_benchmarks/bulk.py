@@ -187,10 +187,10 @@ def markdown(reports: list[dict[str, Any]]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
     where = f"{found['cpu']} ({found['cores']} cores); commit {found['commit']}; {packages}."
     notes = (
-        "Decoding includes cutting; each was timed alone, with the same processes and threads as "
-        "in the run, whose start is included. The limit is the larger of the two, or the work of "
-        f"both spread over all cores where that takes longer. Medians of {_ROUNDS} rounds, with "
-        "the lowest and the highest."
+        "Decoding includes cutting crops. Decoding and inference were each timed alone, with the "
+        "same processes and threads as in the run. The run includes its start. The limit is the "
+        "larger of the two, or the work of both spread over all cores where that takes longer. "
+        f"Medians of {_ROUNDS} rounds, with the lowest and the highest."
     )
     return "\n".join(
         [
@@ -219,19 +219,19 @@ def _column(report: dict[str, Any]) -> dict[str, str]:
         for name in ("peak_bytes", "bytes_after_a_quarter", "bytes_near_the_end")
     )
     return {
-        "processes that decode, threads of the session": "{workers} and {threads}".format(**sizes),
+        "decoding processes, session threads": "{workers} and {threads}".format(**sizes),
         "images that failed": str(report["failures"]),
         "decoding alone, s": _spread([two[0] for two in alone], 1),
         "inference alone, s": _spread([two[1] for two in alone], 1),
-        "the run, s": _spread(runs, 1),
-        "times the larger of the two": _spread(_ratios(runs, map(max, alone)), 2),
+        "the whole run, s": _spread(runs, 1),
+        "whole run / the larger of the two": _spread(_ratios(runs, map(max, alone)), 2),
         "share of the limit": _spread(_ratios(limits, runs), 2),
         "images a second": _spread([report["images"] / run for run in runs], 1),
         "peak memory of all processes, MB": _spread(peaks, 0),
         "memory after a quarter of the run, MB": _spread(quarters, 0),
         "memory near its end, MB": _spread(ends, 0),
         "killed, s after each start": ", ".join(map(str, report["kills"])),
-        "then the same rows as unbroken": str(report["same_rows_after_kills"]).lower(),
+        "rows then equal those of an unbroken run": str(report["same_rows_after_kills"]).lower(),
         "a JPEG of 100 megapixels: s, peak memory in MB": (
             f"{large['run_s']:.1f}, {large['peak_bytes'] / 1e6:.0f}"
         ),
