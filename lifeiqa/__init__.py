@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lifeiqa.errors import LifeIQAError
     from lifeiqa.runtimes import open_session
     from lifeiqa.runtimes.base import Session
-    from lifeiqa.scorer import Score, Scorer
+    from lifeiqa.scorer import Score, Scorer, score_many
 
 __version__ = "0.2.0"
 
@@ -32,6 +32,7 @@ _HOMES = {
     "Scorer": "scorer",
     "Session": "runtimes.base",
     "open_session": "runtimes",
+    "score_many": "scorer",
 }
 __all__ = [
     "LifeIQAError",
@@ -42,6 +43,7 @@ __all__ = [
     "Session",
     "__version__",
     "open_session",
+    "score_many",
 ]
 
 

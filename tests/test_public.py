@@ -96,6 +96,7 @@ def test_the_public_names_are_these():
         "Session",
         "__version__",
         "open_session",
+        "score_many",
     ]
 
 
@@ -130,7 +131,13 @@ def test_a_score_needs_one_runtime_and_no_torch(tmp_path, runtime):
 
 
 def test_the_core_is_found():
-    core = {"cli", "scorer", "data.table", "evaluation.evaluate", "runtimes.tensorrt.session"}
+    core = {
+        "cli",
+        "scorer.batches",
+        "data.table",
+        "evaluation.evaluate",
+        "runtimes.tensorrt.session",
+    }
 
     assert {f"lifeiqa.{name}" for name in core} <= set(core_modules())
     assert "lifeiqa_engines.build" in core_modules()

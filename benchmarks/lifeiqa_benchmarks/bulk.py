@@ -31,12 +31,11 @@ from PIL import Image
 
 from lifeiqa.bulk.inputs.expand import items
 from lifeiqa.bulk.items import Part
-from lifeiqa.bulk.run import Plan, cores
-from lifeiqa.bulk.work.decoder import Task
-from lifeiqa.bulk.work.pool import Pool
+from lifeiqa.bulk.shards import Plan, reading_pool
 from lifeiqa.files import atomic_write
-from lifeiqa.preprocess.crops import CropPlan
 from lifeiqa.preprocess.decode import Pixels, decode
+from lifeiqa.preprocess.pipeline import CutImage
+from lifeiqa.preprocess.process_pool import cores
 from lifeiqa.scorer import Scorer
 from lifeiqa_benchmarks.machine import machine
 from lifeiqa_benchmarks.memory import Memory
@@ -62,10 +61,11 @@ def measure(folder: Path, plan: Plan, threads: int) -> dict[str, Any]:
             *("--batch", str(plan.batch), "--shard", "100", "--out"),
         ]
         report["rounds"] = []
-        task = _task(plan)
-        crops = np.concatenate(list(_crops(folder, task, plan.workers)))
+        with Scorer(provider="cpu") as scorer:
+            cutting = scorer.cutting
+        crops = np.concatenate(list(_crops(folder, cutting, plan)))
         for number in range(_ROUNDS):
-            decoding = _decoding(folder, task, plan.workers)
+            decoding = _decoding(folder, cutting, plan)
             inference = _inference(crops, plan, threads)
             whole = Path(scratch, f"whole {number}")
             run = _run([*command, str(whole)])
@@ -93,27 +93,18 @@ def limit(decode_s: float, inference_s: float, *, workers: int, threads: int, co
     return max(decode_s, inference_s, work / cores)
 
 
-def _task(plan: Plan) -> Task:
-    """What the run has its processes do."""
-    with Scorer(runtime="onnxruntime", device="cpu") as scorer:
-        size = scorer.manifest.config.crop_size
-        return Task(
-            scorer.preprocessing, size, scorer.max_pixels, thumbnails=False, seconds=plan.seconds
-        )
-
-
-def _decoding(folder: Path, task: Task, workers: int) -> float:
+def _decoding(folder: Path, cutting: CutImage, plan: Plan) -> float:
     """Seconds to decode and cut every image; to keep the crops would take time of its own."""
     begun = time.perf_counter()
-    for _ in _crops(folder, task, workers):
+    for _ in _crops(folder, cutting, plan):
         pass
     return time.perf_counter() - begun
 
 
-def _crops(folder: Path, task: Task, workers: int) -> Iterator[Pixels]:
+def _crops(folder: Path, cutting: CutImage, plan: Plan) -> Iterator[Pixels]:
     """The crops of each image."""
-    with Pool(task, workers, CropPlan.parse(task.preprocessing.crops).count) as pool:
-        for _, parts in pool.decoded(items([str(folder)])):
+    with reading_pool(cutting, plan) as pool:
+        for _, parts in pool.results(items([str(folder)])):
             yield from (part.crops for part in parts if isinstance(part, Part))
 
 

@@ -83,9 +83,9 @@ def run(
     report.html.
     """
     require_all("scipy", "matplotlib", "skimage", extra="dev", purpose="lifeiqa-bench run")
-    from lifeiqa.bulk.run import cores
     from lifeiqa.data.images import images_in
     from lifeiqa.files import atomic_write
+    from lifeiqa.preprocess.process_pool import cores
     from lifeiqa_benchmarks import page, table
     from lifeiqa_benchmarks.candidate import candidates_from
     from lifeiqa_benchmarks.run import Settings

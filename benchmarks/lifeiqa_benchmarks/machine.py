@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lifeiqa import __version__
-from lifeiqa.bulk.run import cores
 from lifeiqa.errors import DeviceError
+from lifeiqa.preprocess.process_pool import cores
 from lifeiqa.runtimes.cuda.driver import cuda_device
 from lifeiqa.runtimes.registry import runtimes
 

@@ -1,28 +1,37 @@
-"""What is to be scored, and what a worker makes of it.
+"""What is to be scored, and what a worker process makes of it.
 
-An item is small and can be pickled: it says where an image lies, and a worker fetches it there.
+An item is small and can be pickled: it says where an image is, and a worker process reads it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from lifeiqa.errors import ConfigError
 from lifeiqa.preprocess.decode import Pixels
+from lifeiqa.preprocess.process_worker import Failure
+from lifeiqa.text import printable
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".mts", ".wmv"}
+    | {".flv", ".3gp", ".ogv"}
+)
+"""File name endings of videos; ".ts" is not among them, because it is usually TypeScript."""
 
 
 @dataclass(frozen=True)
 class File:
-    """An image in a file of its own; the path may hold surrogates for bytes that are no UTF-8."""
+    """An image in a file of its own; the path may hold surrogates for bytes that are not UTF-8."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class Member:
-    """An image inside a tar archive that is not compressed: ``size`` bytes from ``offset`` on."""
+    """An image inside an uncompressed tar archive: ``size`` bytes from ``offset`` on."""
 
     archive: str
     offset: int
@@ -31,7 +40,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Data:
-    """An image whose bytes are here already: from a compressed archive, which has no offsets."""
+    """An image whose bytes were read already: from a compressed archive, which has no offsets."""
 
     data: bytes
 
@@ -71,21 +80,8 @@ class Video:
     sampling: Sampling
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why an input has no score.
-
-    Attributes:
-        kind: class of the error, for instance ``ImageError``.
-        message: what is wrong, without the name of the input.
-    """
-
-    kind: str
-    message: str
-
-
 Origin: TypeAlias = File | Member | Data | Address | Video | Failure
-"""Where an image lies; a failure stands for an input of which this much is known already."""
+"""Where an image is; a failure stands for an input that is already known to have no score."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Item:
     Attributes:
         name: what its rows call it: a path or address as it was given, ``archive.tar/member``.
             One line of printable text.
-        origin: where it lies.
+        origin: where it is.
     """
 
     name: str
@@ -118,8 +114,7 @@ class Part:
         crops: uint8 ``(N, S, S, 3)``.
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
-        digest: sha256 of the file's bytes, by which an image that comes again is known; None for
-            a frame.
+        digest: sha256 of the file's bytes, by which a duplicate is known; None for a frame.
         thumbnail: a small WebP; None unless asked for.
         frame: None for an image.
     """
@@ -130,3 +125,13 @@ class Part:
     digest: bytes | None = None
     thumbnail: bytes | None = None
     frame: Frame | None = None
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an http or https address, not a path."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
+def shown_address(url: str) -> str:
+    """An address as it may be printed: on one line, without a user's name and password."""
+    return printable(re.sub("^([^/]*//)[^/?#]*@", r"\1", url))

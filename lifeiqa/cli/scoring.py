@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.cli.inputs import inputs
+from lifeiqa.cli.score_inputs import inputs
 from lifeiqa.cli.shared import File, Folder, guarded, model_file
 from lifeiqa.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lifeiqa.bulk.inputs.expand import SourceOptions
+    from lifeiqa.bulk.inputs.expand import InputOptions
 
 
 @click.command()
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @options.runtime()
 @options.threads
 def score(
-    source: tuple[tuple[str, ...], SourceOptions],
+    source: tuple[tuple[str, ...], InputOptions],
     crops: str | None,
     style: Any,
     out: Path | None,
@@ -69,9 +69,10 @@ def score(
     the inputs. What cannot be scored is a row with its error, and the exit status is 1.
     """
     from lifeiqa.bulk.inputs.expand import items
+    from lifeiqa.bulk.job import Job, score_to_folder, score_to_stream
     from lifeiqa.bulk.outputs.progress import Progress
-    from lifeiqa.bulk.run import Plan, cores
-    from lifeiqa.bulk.score import Job, score_to_folder, score_to_stream
+    from lifeiqa.bulk.shards import Plan
+    from lifeiqa.preprocess.process_pool import cores
     from lifeiqa.scorer import Scorer
 
     names, where = source

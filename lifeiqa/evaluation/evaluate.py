@@ -28,6 +28,8 @@ def evaluate(
     part: str = EVERY,
     resamples: int = 1000,
     seed: int = 0,
+    batch: int | None = None,
+    workers: int = 0,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Evaluation:
     """Score every image of a table and compare with its human scores.
@@ -44,6 +46,9 @@ def evaluate(
             new fit for each resample costs minutes and moves four parameters of hundreds of scores
             hardly at all.
         seed: of the bootstrap.
+        batch: crops in one run, see `lifeiqa.Scorer.score_many`. None gives the scores of
+            `lifeiqa.Scorer.score` to the last bit.
+        workers: processes that decode; 0 decodes in this one.
         progress: called with the number of images done so far.
 
     Raises:
@@ -52,8 +57,8 @@ def evaluate(
     """
     table.require_spread()
     scores = []
-    for done, path in enumerate(table.paths, 1):
-        scores.append(scorer.score(path).value)
+    for done, score in enumerate(scorer.score_many(table.paths, batch=batch, workers=workers), 1):
+        scores.append(score.value)
         progress(done)
     predicted, manifest = tuple(scores), scorer.manifest
     x, y = aligned(predicted, manifest, table), np.asarray(table.scores, dtype=np.float64)

@@ -25,11 +25,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lifeiqa.errors import ArtifactError, ConfigError, ImageError, LifeIQAError, require
+from lifeiqa.errors import ConfigError, ImageError, LifeIQAError, require
 from lifeiqa.preprocess.decode import MAX_PIXELS, Pixels, describe
-from lifeiqa.preprocess.pipeline import Cut, cut
 from lifeiqa.runtimes.provider import without_provider
-from lifeiqa.scorer import Score, Scorer, require_number
+from lifeiqa.scorer import SCORER_BATCH, Scorer, not_a_number, score_in_batches
 
 Batch: TypeAlias = Any
 """A ``pyarrow.Table``, or a dict of columns: numpy arrays as Ray has them by default."""
@@ -46,8 +45,6 @@ COLUMNS = {
     "message": "string",
 }
 """The columns that are added, with their types in Arrow; see `lifeiqa.bulk.rows.Row`."""
-
-_RUN = 32  # crops in one run, as many as Scorer takes
 
 
 class ScoreBatch:
@@ -155,68 +152,37 @@ class ScoreBatch:
             )
 
     def _rows(self, images: Iterable[Any]) -> list[dict[str, Any]]:
-        """One row an image; what is not in a row is null."""
-        rows: list[dict[str, Any]] = []
-        runs = _runs(self._crops(images, rows))
-        none = np.empty(0, np.float32)
-        scores = np.concatenate([none, *(self._scorer.score_crops(run) for run in runs)])
-        start = 0
-        for row in rows:
-            size = row.pop("size", None)
-            if size is None:  # it could not be cut
-                continue
-            score = Score.of(scores[start : start + size["crops"]])
-            start += size["crops"]
-            try:
-                require_number(score.value)
-            except ArtifactError as error:
-                row |= _failure(error, str(error))
-            else:
-                row |= {**size, "score": score.value, "std": score.std}
-        return rows
-
-    def _crops(self, images: Iterable[Any], rows: list[dict[str, Any]]) -> Iterator[Pixels]:
-        """The crops ``(N, S, S, 3)`` of each image, and a row for every one, with its size."""
+        """A row for each image; a column that a row lacks is null."""
         manifest = self._scorer.manifest
         model = {"model": manifest.title, "model_sha256": manifest.sha256}
+        cuts = self._cuts(images)
+        scored = score_in_batches(cuts, self._scorer.session, batch=SCORER_BATCH)
+        rows = []
+        for row, score in scored:
+            if score is not None:
+                error = not_a_number(score.value)
+                row = _failure(error) if error else {**row, "score": score.value, "std": score.std}
+            rows.append(model | row)
+        return rows
+
+    def _cuts(self, images: Iterable[Any]) -> Iterator[tuple[dict[str, Any], Pixels | None]]:
+        """What a row knows before the image is scored, and the crops ``(N, S, S, 3)``."""
         for image in images:
-            try:
-                found = self._cut(image)
-            except ImageError as error:
-                # The row names the image already.
-                message = str(error).removeprefix(f"{describe(image)}: ")
-                rows.append({**model, **_failure(error, message)})
-                continue
-            size = {"width": found.width, "height": found.height, "crops": len(found.crops)}
-            rows.append({**model, "size": size})
-            yield found.crops
-
-    def _cut(self, image: Any) -> Cut:
-        if not isinstance(image, str | bytes | np.ndarray):
-            raise ImageError(
-                f"{reprlib.repr(image)} is no image: a path, the bytes of a file, or uint8 RGB "
-                f"of shape (H, W, 3) is expected"
-            )
-        scorer = self._scorer
-        size = scorer.manifest.config.crop_size
-        return cut(image, scorer.preprocessing, size, max_pixels=scorer.max_pixels)
+            if isinstance(image, str | bytes | np.ndarray):
+                found = self._scorer.cutting.cut_or_error(image)
+            else:
+                found = ImageError(
+                    f"{reprlib.repr(image)} is not an image: a path, the bytes of a file, or uint8 "
+                    f"RGB of shape (H, W, 3) is expected"
+                )
+            if isinstance(found, LifeIQAError):
+                yield _failure(found, describe(image)), None
+            else:
+                crops = found.crops
+                size = {"width": found.width, "height": found.height, "crops": len(crops)}
+                yield size, crops
 
 
-def _failure(error: LifeIQAError, message: str) -> dict[str, Any]:
-    return {"error": type(error).__name__, "message": message}
-
-
-def _runs(arrays: Iterable[Pixels]) -> Iterator[Pixels]:
-    """Join arrays of crops, and cut them into runs of 32; the last one may be shorter."""
-    waiting: list[Pixels] = []
-    count = 0
-    for crops in arrays:
-        waiting.append(crops)
-        count += len(crops)
-        if count >= _RUN:
-            joined = np.concatenate(waiting)
-            whole = count - count % _RUN
-            yield from np.split(joined[:whole], whole // _RUN)
-            waiting, count = [joined[whole:]], count - whole
-    if count:
-        yield np.concatenate(waiting)
+def _failure(error: LifeIQAError, name: str = "") -> dict[str, Any]:
+    """The row of an error; it names the image already, in the column of images."""
+    return {"error": type(error).__name__, "message": str(error).removeprefix(f"{name}: ")}

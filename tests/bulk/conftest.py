@@ -7,7 +7,7 @@ from helpers.browser import Browser
 from helpers.pages import FAILURES, FILM, IMAGES, scroll_to, settle, written
 from lifeiqa.bulk.items import File, Item
 from lifeiqa.bulk.outputs.ledger import Ledger
-from lifeiqa.bulk.run import Plan, score_items
+from lifeiqa.bulk.shards import Plan, score_items
 from lifeiqa.scorer import Scorer
 from lifeiqa.text import printable
 

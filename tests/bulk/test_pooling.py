@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from lifeiqa.bulk.inputs.video import pooled
+from lifeiqa.bulk.pooling import pooled
 from lifeiqa.config import Labels
 from lifeiqa.errors import ImageError
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from lifeiqa.bulk.inputs.video import frames
 from lifeiqa.bulk.items import Sampling
+from lifeiqa.bulk.reading.video import frames
 
 EVERY = Sampling(every=1)
 SIZE = (64, 48)

@@ -99,14 +99,14 @@ def test_a_null_is_a_row_with_an_error(model, paths, expected, form):
     assert_rows([scored], paths[:1], expected)
     assert [null[name] for name in FIGURES] == [None] * 5
     assert null["error"] == "ImageError"
-    assert null["message"].startswith("None is no image: a path, the bytes")
+    assert null["message"].startswith("None is not an image: a path, the bytes")
 
 
 @both_forms
 def test_a_number_is_no_image(model, form):
     (row,) = rows_of(score_batch(model)(batch_of(form, path=[7.5])))
 
-    assert row["message"].startswith("7.5 is no image")
+    assert row["message"].startswith("7.5 is not an image")
 
 
 @both_forms
@@ -179,7 +179,7 @@ def test_a_failing_session_fails_the_batch(model, paths, monkeypatch):
         raise DeviceError("the GPU has fallen off the bus")
 
     batch = score_batch(model)
-    monkeypatch.setattr(batch._scorer, "score_crops", fail)
+    monkeypatch.setattr(batch._scorer.session, "run", fail)
 
     with pytest.raises(DeviceError):
         batch(batch_of("table", path=paths))
@@ -192,17 +192,14 @@ def test_a_score_that_is_no_number_is_a_row_with_an_error(tmp_path, paths, form)
     for row in rows_of(score_batch(model)(batch_of(form, path=[*paths[:2], "lost.png"])))[:2]:
         assert [row[name] for name in FIGURES] == [None] * 5
         assert row["error"] == "ArtifactError"
-        assert row["message"].startswith("the model gave nan, which is no score")
+        assert row["message"].startswith("the model returned nan")
 
 
 def test_crops_are_joined_across_images_into_runs_of_32(model, paths, monkeypatch):
     batch, lengths = score_batch(model), []
-    score_crops = batch._scorer.score_crops
-    monkeypatch.setattr(
-        batch._scorer,
-        "score_crops",
-        lambda crops: (lengths.append(len(crops)), score_crops(crops))[1],
-    )
+    session = batch._scorer.session
+    run = session.run
+    monkeypatch.setattr(session, "run", lambda crops: (lengths.append(len(crops)), run(crops))[1])
 
     batch(batch_of("table", path=["lost.png", *paths[:7], "lost.png", *paths[:8]]))
 
@@ -225,12 +222,12 @@ def test_memory_does_not_grow_with_the_number_of_images(model, paths):
 
 
 def test_a_session_has_one_thread_unless_told(model, monkeypatch):
-    import lifeiqa.scorer
+    from lifeiqa.scorer import scorer
 
     threads = []
-    real = lifeiqa.scorer.open_session
+    real = scorer.open_session
     monkeypatch.setattr(
-        lifeiqa.scorer,
+        scorer,
         "open_session",
         lambda *args, **kwargs: (threads.append(kwargs["threads"]), real(*args, **kwargs))[1],
     )

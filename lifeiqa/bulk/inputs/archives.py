@@ -25,9 +25,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lifeiqa.bulk.items import Data, Failure, Item, Member, Origin
+from lifeiqa.bulk.items import Data, Item, Member, Origin
 from lifeiqa.files import require_regular
 from lifeiqa.preprocess.decode import SUFFIXES
+from lifeiqa.preprocess.process_worker import Failure
 from lifeiqa.text import printable
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")

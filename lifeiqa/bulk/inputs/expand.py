@@ -24,11 +24,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from lifeiqa.bulk.inputs import archives, directory, http, name_lists, tables
-from lifeiqa.bulk.inputs.video import VIDEO_SUFFIXES
-from lifeiqa.bulk.items import Address, Failure, File, Item, Sampling, Video
+from lifeiqa.bulk.inputs import archives, name_lists, search, tables
+from lifeiqa.bulk.items import (
+    VIDEO_SUFFIXES,
+    Address,
+    File,
+    Item,
+    Sampling,
+    Video,
+    is_address,
+    shown_address,
+)
 from lifeiqa.errors import DatasetError
 from lifeiqa.preprocess.decode import SUFFIXES
+from lifeiqa.preprocess.process_worker import Failure
 from lifeiqa.text import printable
 
 _SUFFIXES = " ".join(sorted(SUFFIXES))
@@ -36,7 +45,7 @@ _A_FRAME_A_SECOND = Sampling(per_second=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions:
+class InputOptions:
     """How inputs are read.
 
     Attributes:
@@ -56,7 +65,7 @@ class SourceOptions:
     sampling: Sampling = _A_FRAME_A_SECOND
 
 
-def items(inputs: Sequence[str], options: SourceOptions | None = None) -> Iterator[Item]:
+def items(inputs: Sequence[str], options: InputOptions | None = None) -> Iterator[Item]:
     """Everything that the inputs name, lazily and always in the same order.
 
     Memory does not grow with the number of images.
@@ -71,13 +80,13 @@ def items(inputs: Sequence[str], options: SourceOptions | None = None) -> Iterat
             becomes a `Failure`.
         MissingDependencyError: while it runs: a Parquet table without pyarrow.
     """
-    options = options or SourceOptions()
+    options = options or InputOptions()
     for text in inputs:
         found = _input(text, options)
         yield from found if len(inputs) == 1 else _or_failure(found, printable(text))
 
 
-def _input(text: str, options: SourceOptions) -> Iterator[Item]:
+def _input(text: str, options: InputOptions) -> Iterator[Item]:
     if text == "-":
         return _or_refuse(_listed(options), "standard input: the list holds no name")
     if _is_pattern(text):
@@ -105,7 +114,7 @@ def _or_refuse(found: Iterator[Item], message: str) -> Iterator[Item]:
         raise DatasetError(message)
 
 
-def _listed(options: SourceOptions) -> Iterator[Item]:
+def _listed(options: InputOptions) -> Iterator[Item]:
     if sys.stdin is None:  # it was closed before Python began
         return
     stream = cast(io.BufferedIOBase, sys.stdin.buffer)
@@ -113,9 +122,9 @@ def _listed(options: SourceOptions) -> Iterator[Item]:
         yield from _or_failure(_named(text, options), printable(text))
 
 
-def _matching(text: str, options: SourceOptions) -> Iterator[Item]:
-    root, pattern = directory.split_pattern(text)
-    for found in directory.search(root, pattern):
+def _matching(text: str, options: InputOptions) -> Iterator[Item]:
+    root, pattern = search.split_pattern(text)
+    for found in search.search(root, pattern):
         if found.error is not None:
             yield _unreadable(found.path, found.error)
         elif not found.is_folder:
@@ -126,12 +135,12 @@ def _matching(text: str, options: SourceOptions) -> Iterator[Item]:
 
 def _is_pattern(text: str) -> bool:
     """A file may have a name that looks like a pattern, and an address may hold a "?"."""
-    return directory.is_pattern(text) and not http.is_address(text) and not os.path.lexists(text)
+    return search.is_pattern(text) and not is_address(text) and not os.path.lexists(text)
 
 
-def _named(text: str, options: SourceOptions) -> Iterator[Item]:
+def _named(text: str, options: InputOptions) -> Iterator[Item]:
     name = printable(text)
-    if http.is_address(text):
+    if is_address(text):
         yield _address(text, options)
     elif os.path.isdir(text):  # noqa: PTH112 - text may be ""
         message = f"{name}: no image in this folder ({_SUFFIXES})"
@@ -146,16 +155,16 @@ def _named(text: str, options: SourceOptions) -> Iterator[Item]:
         yield _one(text, options)
 
 
-def _in_folder(folder: str, options: SourceOptions) -> Iterator[Item]:
-    pattern = directory.Pattern(("**", "*") if options.recursive else ("*",), hidden=True)
-    for found in directory.search(folder, pattern, _is_taken):
+def _in_folder(folder: str, options: InputOptions) -> Iterator[Item]:
+    pattern = search.Pattern(("**", "*") if options.recursive else ("*",), hidden=True)
+    for found in search.search(folder, pattern, _is_taken):
         if found.error is not None:
             yield _unreadable(found.path, found.error)
         elif not found.is_folder:
             yield _one(found.path, options)
 
 
-def _in_table(table: str, options: SourceOptions) -> Iterator[Item]:
+def _in_table(table: str, options: InputOptions) -> Iterator[Item]:
     name = printable(table)
     base = os.path.dirname(table) if options.images is None else os.fspath(options.images)  # noqa: PTH120
     read = False
@@ -172,9 +181,9 @@ def _in_table(table: str, options: SourceOptions) -> Iterator[Item]:
         yield Item(name, _failure(name, error))
 
 
-def _one(text: str, options: SourceOptions, base: str = "") -> Item:
+def _one(text: str, options: InputOptions, base: str = "") -> Item:
     """An image, a video or an http."""
-    if http.is_address(text):
+    if is_address(text):
         return _address(text, options)
     path = os.path.join(base, text)  # noqa: PTH118 - a Path costs several times as much
     if _suffix(text) in VIDEO_SUFFIXES:
@@ -182,8 +191,8 @@ def _one(text: str, options: SourceOptions, base: str = "") -> Item:
     return Item(printable(text), File(path))
 
 
-def _address(url: str, options: SourceOptions) -> Item:
-    name = http.shown(url)
+def _address(url: str, options: InputOptions) -> Item:
+    name = shown_address(url)
     if options.allow_http:
         return Item(name, Address(url))
     return Item(name, Failure("ConfigError", "addresses are fetched only with --allow-http"))

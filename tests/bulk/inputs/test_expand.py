@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lifeiqa.bulk.inputs import directory
-from lifeiqa.bulk.inputs.expand import SourceOptions, items
+from lifeiqa.bulk.inputs.expand import InputOptions, items
 from lifeiqa.bulk.items import Address, Failure, File, Item, Sampling, Video
 from lifeiqa.errors import ConfigError, DatasetError
 
@@ -28,12 +28,12 @@ def tree(tmp_path, monkeypatch):
 
 
 def names(*inputs, **options):
-    return [item.name for item in items(inputs, SourceOptions(**options))]
+    return [item.name for item in items(inputs, InputOptions(**options))]
 
 
 def from_list(monkeypatch, data, **options):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-    return list(items(["-"], SourceOptions(**options)))
+    return list(items(["-"], InputOptions(**options)))
 
 
 def test_a_named_file_is_an_image_whatever_its_suffix(tmp_path):
@@ -43,7 +43,7 @@ def test_a_named_file_is_an_image_whatever_its_suffix(tmp_path):
 
 def test_a_video_is_known_by_its_suffix_and_carries_its_sampling():
     sampling = Sampling(every=5)
-    (item,) = items(["a/clip.MP4"], SourceOptions(sampling=sampling))
+    (item,) = items(["a/clip.MP4"], InputOptions(sampling=sampling))
     assert item == Item("a/clip.MP4", Video("a/clip.MP4", sampling))
 
 
@@ -165,7 +165,7 @@ def test_a_folder_that_cannot_be_read_is_a_row_and_the_rest_goes_on(tree, monkey
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    found = list(items(["tree"], SourceOptions(recursive=True)))
+    found = list(items(["tree"], InputOptions(recursive=True)))
     denied = Failure("DatasetError", "folder cannot be read: Permission denied")
     assert [item for item in found if isinstance(item.origin, Failure)] == [
         Item("tree/a", denied),
@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_read_is_a_row_and_the_rest_goes_on(tree, monkey
 @pytest.mark.parametrize("recursive", [True, False])
 def test_a_named_folder_without_an_image_is_refused_once_it_was_listed(tree, recursive):
     with pytest.raises(DatasetError, match=r"^tree/c: no image in this folder"):
-        list(items(["tree/c"], SourceOptions(recursive=recursive)))
+        list(items(["tree/c"], InputOptions(recursive=recursive)))
 
 
 @pytest.mark.parametrize("wrong", ["tree/c", "tree/*.bmp", "lost.csv", "empty.tar", "-"])
@@ -326,7 +326,7 @@ def test_addresses_count_only_when_they_are_allowed(monkeypatch):
 
 def test_an_address_is_no_archive_table_or_video_whatever_its_suffix():
     urls = [f"http://host/x{suffix}" for suffix in (".tar", ".csv", ".parquet", ".mp4", "")]
-    found = list(items(urls, SourceOptions(allow_http=True)))
+    found = list(items(urls, InputOptions(allow_http=True)))
     assert found == [Item(url, Address(url)) for url in urls]
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from lifeiqa.bulk.inputs import tables
-from lifeiqa.bulk.inputs.expand import SourceOptions, items
+from lifeiqa.bulk.inputs.expand import InputOptions, items
 from lifeiqa.bulk.items import Address, Failure, File, Item, Video
 from lifeiqa.errors import DatasetError, MissingDependencyError
 
@@ -84,7 +84,7 @@ def test_a_table_without_the_column_says_which_it_has(tmp_path, suffix):
         write_parquet(path, {"photo": ["a.png"], "score": [1]})
     for column, asked in ((None, "path or image_name"), ("image", "image")):
         with pytest.raises(DatasetError) as refused:
-            list(items([str(path)], SourceOptions(column=column)))
+            list(items([str(path)], InputOptions(column=column)))
         assert str(refused.value).startswith(f"{path}: no column of paths named {asked}")
         assert "it has photo, score. Name it with --column" in str(refused.value)
 
@@ -106,7 +106,7 @@ def test_relative_paths_start_at_the_table_and_names_stay_as_given(tmp_path):
     names = ["a.png", "below/b.mp4", "/abs.png", "http://host/c.png"]
     path = write_csv(tmp_path / "t.csv", [["path"], *[[name] for name in names]])
     here, elsewhere = (
-        list(items([path], SourceOptions(images=images, allow_http=True)))
+        list(items([path], InputOptions(images=images, allow_http=True)))
         for images in (None, tmp_path / "images")
     )
     assert [item.name for item in here] == [item.name for item in elsewhere] == names

@@ -14,9 +14,9 @@ import pyarrow.parquet
 import pytest
 
 from helpers import tiny
-from lifeiqa.bulk.inputs.expand import SourceOptions, items
-from lifeiqa.bulk.run import Plan
-from lifeiqa.bulk.score import Job, score_to_folder
+from lifeiqa.bulk.inputs.expand import InputOptions, items
+from lifeiqa.bulk.job import Job, score_to_folder
+from lifeiqa.bulk.shards import Plan
 from lifeiqa.errors import ConfigError, OutputError
 from lifeiqa.scorer import Scorer
 
@@ -37,7 +37,7 @@ def images(tmp_path_factory):
 def job(scorer, images):
     def made(inputs=(str(images),), scorer=scorer, style="csv", **plan):
         return Job(
-            items=items(inputs, SourceOptions()),
+            items=items(inputs, InputOptions()),
             scorer=scorer,
             plan=Plan(**{"workers": 1, "shard": 10, **plan}),
             style=style,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from helpers.videos import EVERY, SIZE, grey, numbers_and_levels, times, write
-from lifeiqa.bulk.inputs.video import frames
 from lifeiqa.bulk.items import Sampling
+from lifeiqa.bulk.reading.video import frames
 
 FORMS = [
     ("v.mp4", "libx264", {"pixels": "yuv420p"}),  # frames are stored in another order

@@ -62,7 +62,7 @@ def test_what_is_no_number_is_no_score(tmp_path, gain):
 
     with (
         Scorer(model, runtime="onnxruntime", device="cpu", threads=1) as scorer,
-        pytest.raises(ArtifactError, match=f"the model gave {gain}, which is no score"),
+        pytest.raises(ArtifactError, match=f"the model returned {gain}"),
     ):
         scorer.score(image_of_quarters(1, 2, 3, 4))
 
@@ -176,7 +176,7 @@ def test_a_scorer_opens_a_model_file(tmp_path):
 
 
 def test_an_installation_without_the_bundled_model_says_so(monkeypatch):
-    monkeypatch.setattr("lifeiqa.scorer.bundled", lambda: None)
+    monkeypatch.setattr("lifeiqa.scorer.scorer.bundled", lambda: None)
 
     with pytest.raises(ArtifactError, match="lite0-biq2021 is missing from this installation"):
         Scorer()

@@ -1,4 +1,4 @@
-"""Frames of a video, decoded by libav through PyAV, and what their scores say of the whole.
+"""Frames of a video, decoded by libav through PyAV.
 
 - Every Nth frame is taken, or the first at or after k / N seconds of presentation time for each
   k = 0, 1, 2 ..., counted from the first frame; so a variable frame rate needs nothing of its own.
@@ -18,24 +18,18 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from lifeiqa.bulk.items import Frame, Sampling
-from lifeiqa.config import Labels
 from lifeiqa.errors import ImageError, require
 from lifeiqa.files import require_regular
 from lifeiqa.preprocess.decode import MAX_PIXELS, Pixels
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".mts", ".wmv"}
-    | {".flv", ".3gp", ".ogv"}
-)
-"""File name endings of videos; ".ts" is not among them, for it is TypeScript more often."""
 # Containers that hold their own frames. Playlists and the like would have libav open more files,
 # or addresses.
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,ivf,mxf"
@@ -46,22 +40,6 @@ _ACCURATE = 4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
 
 _Matrix: TypeAlias = tuple[int, int, int, int]
 """The display matrix ``(a, b, c, d)``, by which ``(x, y)`` lands at ``(a x + c y, b x + d y)``."""
-
-
-class Pooled(NamedTuple):
-    """The scores of a video's frames as one.
-
-    Attributes:
-        mean: over the frames.
-        low5: the best score among the worst 5 % of the frames, of which there is at least one.
-        worst_second: the worst mean over the frames of one second of the video.
-        worst_time: where that second begins, in seconds; the first of equals.
-    """
-
-    mean: float
-    low5: float
-    worst_second: float
-    worst_time: float
 
 
 def frames(
@@ -227,30 +205,3 @@ def _upright(pixels: Pixels, matrix: _Matrix) -> Pixels:
     elif b or c:
         return pixels
     return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-def pooled(times: Sequence[float], scores: Sequence[float], labels: Labels) -> Pooled:
-    """What the scores of a video's frames say of the whole.
-
-    Args:
-        times: of the frames, in seconds.
-        scores: of the same frames, in label units.
-        labels: which direction is worse.
-
-    Raises:
-        ImageError: there is no frame.
-    """
-    if not scores:
-        raise ImageError("no frame was scored")
-    worse = 1.0 if labels.direction == "higher" else -1.0  # times this, the worst is the smallest
-    ordered = sorted(worse * score for score in scores)
-    seconds: dict[int, list[float]] = {}
-    for time, score in zip(times, scores, strict=True):
-        seconds.setdefault(math.floor(time), []).append(worse * score)
-    worst, second = min((math.fsum(group) / len(group), at) for at, group in seconds.items())
-    return Pooled(
-        math.fsum(scores) / len(scores),
-        worse * ordered[(len(ordered) - 1) // 20],
-        worse * worst,
-        float(second),
-    )

@@ -10,11 +10,12 @@ from PIL import Image
 
 from helpers import tiny
 from lifeiqa import open_session
-from lifeiqa.bulk.items import Data, Failure, File, Item, Part
+from lifeiqa.bulk.assemble import scored
+from lifeiqa.bulk.items import Data, File, Item, Part
 from lifeiqa.bulk.outputs.ledger import Ledger
-from lifeiqa.bulk.run import Plan, score_items
-from lifeiqa.bulk.work.batches import scored
+from lifeiqa.bulk.shards import Plan, score_items
 from lifeiqa.errors import ConfigError, DatasetError
+from lifeiqa.preprocess.process_worker import Failure
 from lifeiqa.scorer import Scorer
 
 
@@ -111,7 +112,7 @@ def test_a_score_that_is_no_number_is_an_error(tmp_path, rows_of, images, gain):
 
     for row in rows:
         assert (row.error, row.score) == ("ArtifactError", None)
-        assert row.message.startswith(f"the model gave {gain}, which is no score. ")
+        assert row.message.startswith(f"the model returned {gain}. ")
 
 
 def test_crops_of_an_image_that_came_before_are_not_kept(scorer):
@@ -144,6 +145,18 @@ def test_rows_before_an_error_of_the_source_are_not_lost(scorer):
     assert [next(found).row.score for _ in range(3)] == [0, 1, 2]
     with pytest.raises(DatasetError):
         next(found)
+
+
+@pytest.mark.parametrize("path", ["./bad.png", ".//bad.png", "././bad.png"])
+def test_a_message_does_not_name_the_image_again(rows_of, tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.png").write_text("dear diary")
+
+    file, data = rows_of([path, Item("bytes", Data(b"dear diary"))])
+
+    assert (file.path, file.error) == (path, "ImageError")
+    for row in (file, data):
+        assert row.message.startswith("not an image in a format that is read")
 
 
 def test_what_a_library_says_of_a_file_is_one_line(rows_of):
@@ -190,7 +203,7 @@ class Nowhere:
         ({"workers": 0}, "workers is 0: at least 1 is expected"),
         ({"batch": -1}, "batch is -1: at least 1 is expected"),
         ({"shard": 0}, "shard is 0: at least 1 is expected"),
-        ({"seconds": 0}, "timeout is 0 s: more than 0 and under a day"),
+        ({"seconds": 0}, "timeout is 0 s: more than 0 and less than a day is expected"),
         ({"seconds": float("nan")}, "timeout is nan s"),
     ],
 )

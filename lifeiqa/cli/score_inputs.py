@@ -45,14 +45,14 @@ def inputs(command: Callable[..., Any]) -> Callable[..., Any]:
         per_second: float | None,
         **others: Any,
     ) -> Any:
-        from lifeiqa.bulk.inputs.expand import SourceOptions
+        from lifeiqa.bulk.inputs.expand import InputOptions
         from lifeiqa.bulk.items import Sampling
 
         if every is not None and per_second is not None:
             raise ConfigError("--every and --per-second exclude each other: name one")
         if every is None and per_second is None:
             per_second = 1.0
-        options = SourceOptions(
+        options = InputOptions(
             recursive=recursive,
             nul=null,
             column=column,

@@ -18,7 +18,7 @@ from lifeiqa.bulk.outputs.page import Heading, write_page
 from lifeiqa.bulk.outputs.progress import Progress
 from lifeiqa.bulk.outputs.run_folder import GALLERY, Folder
 from lifeiqa.bulk.outputs.writers import Style, open_writer
-from lifeiqa.bulk.run import Plan, score_items
+from lifeiqa.bulk.shards import Plan, score_items
 from lifeiqa.errors import OutputError
 from lifeiqa.files import remove_unfinished, require_place
 from lifeiqa.scorer import Scorer

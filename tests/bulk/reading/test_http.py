@@ -13,8 +13,9 @@ import time
 import pytest
 
 from lifeiqa import __version__
-from lifeiqa.bulk.inputs import http as address
-from lifeiqa.bulk.inputs.http import fetch, shown
+from lifeiqa.bulk.items import shown_address
+from lifeiqa.bulk.reading import http as address
+from lifeiqa.bulk.reading.http import fetch
 from lifeiqa.errors import ImageError
 
 DATA = bytes(range(256)) * 1000
@@ -166,9 +167,9 @@ def refusal(url, **bounds):
     with pytest.raises(ImageError) as refused:
         fetch(url, **bounds)
     message = str(refused.value)
-    assert message.startswith(f"{shown(url)}: ")
+    assert message.startswith(f"{shown_address(url)}: ")
     assert message.isprintable()
-    return message.removeprefix(f"{shown(url)}: ")
+    return message.removeprefix(f"{shown_address(url)}: ")
 
 
 @pytest.mark.parametrize("path", ["image", "chunked", "unstated", "to_image", "to_endless"])
@@ -197,8 +198,8 @@ def test_a_password_reaches_its_server_and_nothing_else(root, server):
     assert "Authorization" not in second
     message = refusal(f"{with_user}/missing")
     assert message == "the server answered 404 Not Found"
-    assert shown(f"{with_user}/a@b") == f"{root}/a@b"
-    assert shown("HTTPS://u:p@host") == "HTTPS://host"
+    assert shown_address(f"{with_user}/a@b") == f"{root}/a@b"
+    assert shown_address("HTTPS://u:p@host") == "HTTPS://host"
 
 
 def test_an_empty_answer_is_empty(root):

@@ -1,25 +1,26 @@
-"""A run: items in, rows out, shard by shard."""
+"""Items in, rows out, shard by shard."""
 
 from __future__ import annotations
 
 import contextlib
-import os
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TypeAlias, TypeVar
 
-from lifeiqa.bulk.items import Item
+from lifeiqa.bulk.assemble import scored
+from lifeiqa.bulk.items import Data, Item, Part
 from lifeiqa.bulk.outputs.gallery import Gallery
 from lifeiqa.bulk.outputs.ledger import Ledger, Shard
 from lifeiqa.bulk.outputs.run_folder import Names
 from lifeiqa.bulk.outputs.writers import Writer
+from lifeiqa.bulk.reading.parts import ReadItem
 from lifeiqa.bulk.rows import Row
-from lifeiqa.bulk.work.batches import scored
-from lifeiqa.bulk.work.decoder import Task
-from lifeiqa.bulk.work.pool import Pool
 from lifeiqa.errors import ConfigError
-from lifeiqa.preprocess.crops import CropPlan
+from lifeiqa.preprocess.pipeline import CutImage
+from lifeiqa.preprocess.process_pool import ProcessPool, require_usable
+from lifeiqa.preprocess.process_worker import Failure
 from lifeiqa.scorer import Scorer
 
 T = TypeVar("T")
@@ -45,16 +46,10 @@ class Plan:
     shard: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("workers", "batch", "shard"):
+        for name in ("batch", "shard"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: at least 1 is expected")
-        if not 0 < self.seconds < 86400:
-            raise ConfigError(f"timeout is {self.seconds} s: more than 0 and under a day")
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        require_usable(self.workers, self.seconds, least=1)
 
 
 def score_items(
@@ -87,17 +82,10 @@ def score_items(
         OutputError: the rows cannot be written.
         WorkerError: no process can be started to decode.
     """
-    preprocessing = scorer.preprocessing
-    task = Task(
-        preprocessing,
-        scorer.manifest.config.crop_size,
-        scorer.max_pixels,
-        thumbnails=gallery is not None,
-        seconds=plan.seconds,
-    )
+    cutting = dataclasses.replace(scorer.cutting, thumbnail=gallery is not None)
     finished = []
-    with Pool(task, plan.workers, CropPlan.parse(preprocessing.crops).count) as pool:
-        decoded = pool.decoded(items)
+    with reading_pool(cutting, plan) as pool:
+        decoded = pool.results(items)
         for number, chunk in enumerate(_chunks(decoded, plan.shard), first):
             names, rows, failures = Names(), 0, 0
             with open_shard(number) as writer, _batch(gallery, number) as show:
@@ -112,6 +100,19 @@ def score_items(
                 ledger.finish(shard)
             finished.append(shard)
     return finished
+
+
+def reading_pool(cutting: CutImage, plan: Plan) -> ProcessPool[Item, Part]:
+    """Processes that turn items into parts."""
+    return ProcessPool(
+        ReadItem(cutting),
+        workers=plan.workers,
+        seconds=plan.seconds,
+        ahead=64 * plan.workers,
+        result_bytes=cutting.result_bytes,
+        here=lambda item: item.origin if isinstance(item.origin, Failure) else None,
+        weight=lambda item: len(item.origin.data) if isinstance(item.origin, Data) else 0,
+    )
 
 
 def _batch(

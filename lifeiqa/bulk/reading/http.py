@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-import re
 import socket
 import string
 import threading
@@ -20,6 +19,7 @@ from typing import Any, cast
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 from lifeiqa import __version__
+from lifeiqa.bulk.items import is_address, shown_address
 from lifeiqa.errors import ImageError
 from lifeiqa.text import printable
 
@@ -27,16 +27,6 @@ MAX_BYTES = 256 << 20
 """The largest image that is fetched, in bytes."""
 _BLOCK = 1 << 16
 _REDIRECTIONS = 10
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an http or https address, and no path."""
-    return text[:8].lower().startswith(("http://", "https://"))
-
-
-def shown(url: str) -> str:
-    """An address as it may be printed: on one line, without a user's name and password."""
-    return printable(re.sub("^([^/]*//)[^/?#]*@", r"\1", url))
 
 
 def fetch(
@@ -62,9 +52,9 @@ def fetch(
             data = _read(_opened(url, limit, wait), max_bytes)
         except Exception as error:  # what servers can make of an answer has no end
             if not limit.over:
-                raise ImageError(f"{shown(url)}: {_cause(error, wait)}") from error
+                raise ImageError(f"{shown_address(url)}: {_cause(error, wait)}") from error
         if limit.over:
-            raise ImageError(f"{shown(url)}: not fetched within {deadline:g} s")
+            raise ImageError(f"{shown_address(url)}: not fetched within {deadline:g} s")
         return data
 
 
@@ -89,7 +79,9 @@ def _opened(url: str, limit: _Deadline, wait: float) -> http.client.HTTPResponse
                 raise
         url = urljoin(url, quote(target, safe=string.punctuation, encoding="latin-1"))
         if not is_address(url):
-            raise ImageError(f"redirected to {shown(url)}, which is no http or https address")
+            raise ImageError(
+                f"redirected to {shown_address(url)}, which is no http or https address"
+            )
     raise ImageError(f"redirected more than {_REDIRECTIONS} times")
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from helpers.videos import EVERY, SIZE, numbers_and_levels, write
-from lifeiqa.bulk.inputs.video import frames
 from lifeiqa.bulk.items import Sampling
+from lifeiqa.bulk.reading.video import frames
 from lifeiqa.errors import ImageError, MissingDependencyError
 
 
@@ -123,7 +123,7 @@ def test_nothing_reaches_the_terminal(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 3 // 4])
     code = (
-        "import sys; from lifeiqa.bulk import items; from lifeiqa.bulk.inputs import video\n"
+        "import sys; from lifeiqa.bulk import items; from lifeiqa.bulk.reading import video\n"
         "try: list(video.frames(sys.argv[1], items.Sampling(every=1)))\n"
         "except Exception as error: print(type(error).__name__)"
     )

@@ -1,0 +1,1 @@
+"""From an item to its crops, inside a process that decodes."""

@@ -1,1 +1,0 @@
-"""Decoding in processes, scoring in batches."""
