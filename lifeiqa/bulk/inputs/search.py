@@ -1,26 +1,21 @@
-"""Folders and patterns: what lies below, in the order of the names' bytes, in little memory.
+"""Search folders by patterns, in the order of the names' bytes.
 
 The order is that of paths compared name by name: ``a/z.png`` comes before ``a.png``. It is the
-same on every system. The names of a large folder are sorted on the disk, not in memory.
+same on every system. The names of one folder are sorted in memory: a million take about 80 MB.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import itertools
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lifeiqa.errors import DatasetError
-
 _MAGIC = re.compile("[*?[]")
-_SORTED_IN_MEMORY = 10_000
 _FILE, _FOLDER, _LINKED_FOLDER = range(3)
 
 
@@ -106,9 +101,6 @@ def search(
     Yields:
         Files and folders; and a folder that cannot be read, with its error, in place of what is
         in it.
-
-    Raises:
-        DatasetError: the disk has no room to sort a large folder.
     """
     end = len(pattern.parts)
     # A stack of our own: folders may lie deeper than Python recurses.
@@ -134,16 +126,18 @@ def search(
 
 def _entries(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
     """Names in a folder and what they are, in the order of their bytes."""
-    for name, kind in _sorted(_unsorted(folder, wanted)):
-        yield os.fsdecode(name), kind
-
-
-def _unsorted(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[bytes, int]]:
+    names, folders = [], {}
     with os.scandir(folder or ".") as entries:
         for entry in entries:
             kind = _kind(entry)
-            if kind != _FILE or wanted(entry.name):
-                yield os.fsencode(entry.name), kind
+            if kind != _FILE:
+                folders[os.fsencode(entry.name)] = kind
+            elif wanted(entry.name):
+                names.append(os.fsencode(entry.name))
+    names += folders
+    names.sort()
+    for name in names:
+        yield os.fsdecode(name), folders.get(name, _FILE)
 
 
 def _kind(entry: os.DirEntry[str]) -> int:
@@ -153,23 +147,3 @@ def _kind(entry: os.DirEntry[str]) -> int:
     except OSError:  # a link to itself, for instance: whoever opens it says what is wrong
         return _FILE
     return _LINKED_FOLDER if entry.is_symlink() else _FOLDER
-
-
-def _sorted(entries: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
-    """The entries in order; beyond some thousands in a temporary database, which is on the disk."""
-    first = list(itertools.islice(entries, _SORTED_IN_MEMORY))
-    if len(first) < _SORTED_IN_MEMORY:
-        yield from sorted(first)
-        return
-    try:
-        with contextlib.closing(sqlite3.connect("")) as database:
-            database.execute("CREATE TABLE entries (name BLOB, kind INTEGER)")
-            everything = itertools.chain(first, entries)
-            database.executemany("INSERT INTO entries VALUES (?, ?)", everything)
-            del first
-            yield from database.execute("SELECT name, kind FROM entries ORDER BY name")
-    except sqlite3.Error as error:
-        raise DatasetError(
-            f"a folder of more than {_SORTED_IN_MEMORY:,} names cannot be sorted: {error}. "
-            f"Make room in the folder for temporary files, or name another in SQLITE_TMPDIR"
-        ) from error
