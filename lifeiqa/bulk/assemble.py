@@ -188,7 +188,7 @@ class _Rows:
             width=video.width,
             height=video.height,
             crops=video.crops,
-            low5=whole.low5,
+            p5=whole.p5,
             worst_second=whole.worst_second,
             worst_time=whole.worst_time,
         )

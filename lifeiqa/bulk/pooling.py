@@ -15,14 +15,14 @@ class Pooled(NamedTuple):
 
     Attributes:
         mean: over the frames.
-        low5: 5th-percentile frame score, counted from the worst frame, by nearest rank: the worst
+        p5: 5th-percentile frame score, counted from the worst frame, by nearest rank: the worst
             5 % of the frames, at least one, score this or worse.
         worst_second: the worst mean over the frames of one second of the video.
         worst_time: where that second begins, in seconds; the first of equals.
     """
 
     mean: float
-    low5: float
+    p5: float
     worst_second: float
     worst_time: float
 

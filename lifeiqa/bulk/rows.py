@@ -18,7 +18,7 @@ class Row:
         crops: number of crops that were scored.
         frame: number of the frame in its video, from 0; None for any other row.
         time: seconds from the video's beginning to the frame.
-        low5: of a video, the score that its worst 5 % of frames reach at best.
+        p5: of a video, the 5th-percentile frame score, counted from the worst frame.
         worst_second: of a video, the worst mean over the frames of one second.
         worst_time: of a video, where that second begins, in seconds.
         model: name of the model; "NAME (not verified)" for a file that no sum covers.
@@ -35,7 +35,7 @@ class Row:
     crops: int | None = None
     frame: int | None = None
     time: float | None = None
-    low5: float | None = None
+    p5: float | None = None
     worst_second: float | None = None
     worst_time: float | None = None
     model: str

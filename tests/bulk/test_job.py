@@ -89,7 +89,7 @@ def test_a_video_has_a_row_a_frame_and_one_for_the_whole(model, tmp_path):
     assert [row["time"] for row in frames] == pytest.approx([n / 4 for n in range(9)], abs=0.01)
     assert whole["score"] == pytest.approx(statistics.mean(greys(frames)))
     assert whole["std"] == pytest.approx(statistics.pstdev(greys(frames)))
-    assert (whole["low5"], whole["worst_second"]) == (frames[4]["score"], pytest.approx(25, abs=1))
+    assert (whole["p5"], whole["worst_second"]) == (frames[4]["score"], pytest.approx(25, abs=1))
     assert (whole["worst_time"], whole["crops"]) == (1, 45)
     assert (whole["width"], whole["height"]) == (64, 48)
     assert len(rows(model, path, "--per-second", 1)) == 3 + 1

@@ -84,7 +84,7 @@ def images_of_a_holiday():
 
 
 IMAGES = images_of_a_holiday()
-FILM = row("film.mp4", 0.5, low5=0.25, worst_second=0.125, worst_time=119.96)
+FILM = row("film.mp4", 0.5, p5=0.25, worst_second=0.125, worst_time=119.96)
 FAILURES = [
     *(failure(f"broken {i}.png", "ImageError", f"ends at byte {i}") for i in range(30)),
     failure(HOSTILE[0], "VideoError", MESSAGE),
@@ -95,7 +95,7 @@ def written(path, rows, limit=10_000, **changes):
     with Gallery() as gallery:
         with gallery.batch(0) as add:
             for i, each in enumerate(rows):
-                add(each, THUMBNAILS[i % 97] if each.low5 is each.error is None else None)
+                add(each, THUMBNAILS[i % 97] if each.p5 is each.error is None else None)
         write_page(path, gallery, heading(**changes), limit=limit)
     return path
 

@@ -23,7 +23,7 @@ from lifeiqa.runtimes.base import Closeable
 Entry: TypeAlias = tuple[Row, bytes | None]
 """A row and its thumbnail, a small WebP."""
 
-_FORMAT = 2
+_FORMAT = 3
 """Version of the tables, in the file's ``user_version``."""
 _CACHE_KIB = 16 * 1024
 # A batch's rows take consecutive numbers from this multiple of the batch's own: replacing a batch
@@ -32,8 +32,8 @@ _BATCH_SPAN = 1 << 32
 
 _COLUMNS = [field.name for field in dataclasses.fields(Row)]
 _FAILED = "score IS NULL"
-_VIDEO = "score IS NOT NULL AND low5 IS NOT NULL"
-_IMAGE = "score IS NOT NULL AND low5 IS NULL"
+_VIDEO = "score IS NOT NULL AND p5 IS NOT NULL"
+_IMAGE = "score IS NOT NULL AND p5 IS NULL"
 # The columns have no types, so that values come back as they were put in. A row is 3 KB with its
 # thumbnail: what is counted and sorted is in an index, which stays small.
 _TABLES = f"""
@@ -66,7 +66,7 @@ class Counts:
 class Gallery(Closeable):
     """Every row of a run with its thumbnail. Use it as a context manager, or call `close`.
 
-    A row is an image (or a frame), a video (it has ``low5``), or a failure (it has no score).
+    A row is an image (or a frame), a video (it has ``p5``), or a failure (it has no score).
 
     Args:
         path: the file, which is made where there is none; None takes a temporary one, which is

@@ -74,8 +74,8 @@ def _table_line(row: Row) -> str:
     if row.score is None:
         return f"{'error':>9}  {'':8}  {name}: {row.message}\n"
     if row.worst_second is not None:
-        name += f" as a whole, worst 5 % {row.low5:.4f}, worst second {row.worst_second:.4f}"
-        name += f" from {row.worst_time:g} s"
+        name += f" (whole video: p5 {row.p5:.4f}, worst second {row.worst_second:.4f} "
+        name += f"at {row.worst_time:g} s)"
     return f"{row.score:9.4f}  {row.std:8.4f}  {name}\n"
 
 

@@ -45,7 +45,7 @@ def paths(entries):
 
 def test_rows_come_back_as_they_were_put_in(gallery):
     frame = row("v.mp4", 0.5, std=0.25, width=1, height=2, crops=5, frame=3, time=0.125)
-    video = row("v.mp4", 0.5, low5=0.25, worst_second=0.125, worst_time=2.0)
+    video = row("v.mp4", 0.5, p5=0.25, worst_second=0.125, worst_time=2.0)
     broken = failure("b.png", message='a "message"\nwith\0all')
     with gallery.batch(0) as add:
         add(frame, b"webp")

@@ -23,7 +23,7 @@ VIDEO = Row(
     width=3,
     height=4,
     crops=9,
-    low5=0.25,
+    p5=0.25,
     worst_second=0.125,
     worst_time=2.0,
     **MODEL,
@@ -46,7 +46,7 @@ def test_a_table_is_for_people():
         "   0.3000    0.0000  ä, b.png",
         '    error            the "worst": not, an image',
         "   0.5000    0.2500  a.mp4 at 1.50 s",
-        "   0.5000    0.1000  a.mp4 as a whole, worst 5 % 0.2500, worst second 0.1250 from 2 s",
+        "   0.5000    0.1000  a.mp4 (whole video: p5 0.2500, worst second 0.1250 at 2 s)",
     ]
 
 

@@ -59,9 +59,9 @@ function fillVideos(filter) {
   const part = document.querySelector("#videos details");
   if (!part.open) return;
   const titles =
-    ["", "Video", "Mean", "Worst 5 %", "Worst second", "begins at", "Deviation", "Size"];
+    ["", "Video", "Mean", "5th percentile", "Worst second", "Begins at", "Deviation", "Size"];
   part.lastChild.replaceWith(table(titles, found.map((row) => [
-    thumbnail(row), showFrames(row), row.score, row.low5, row.worst_second ?? "",
+    thumbnail(row), showFrames(row), row.score, row.p5, row.worst_second ?? "",
     row.worst_time === undefined ? "" : clock(row.worst_time), row.std ?? "",
     row.width === undefined ? "" : `${row.width} × ${row.height}`,
   ])));

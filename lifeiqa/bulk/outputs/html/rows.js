@@ -17,8 +17,8 @@ const blocks = [...document.querySelectorAll("script.thumbnails")].map((element)
 rows.forEach((row, place) => { row.place = place; });
 
 const failures = rows.filter((row) => row.error !== undefined);
-const videos = rows.filter((row) => row.low5 !== undefined);
-const images = rows.filter((row) => row.error === undefined && row.low5 === undefined);
+const videos = rows.filter((row) => row.p5 !== undefined);
+const images = rows.filter((row) => row.error === undefined && row.p5 === undefined);
 const lowerIsWorse = about.labels.direction === "higher";
 const collator = new Intl.Collator("en", { numeric: true });
 const byScore = (a, b) =>
