@@ -68,7 +68,7 @@ class InputOptions:
 def items(inputs: Sequence[str], options: InputOptions | None = None) -> Iterator[Item]:
     """Everything that the inputs name, lazily and always in the same order.
 
-    Memory does not grow with the number of images.
+    Memory does not grow with the number of images, but for the names of one folder at a time.
 
     Args:
         inputs: as they stand on the command line; bytes that are no UTF-8 as surrogates.

@@ -212,7 +212,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path):
     other.execute("CREATE TABLE rows (a)")
     other.close()
 
-    with pytest.raises(OutputError, match=r"not a gallery of format 2 \(its version is 0\)"):
+    with pytest.raises(OutputError, match=r"not a gallery of format 3 \(its version is 0\)"):
         Gallery(path)
     other = sqlite3.connect(path)
     assert other.execute("SELECT name FROM sqlite_schema").fetchall() == [("rows",)]
