@@ -13,7 +13,7 @@ if [ $# -lt 1 ] || [ $# -gt 2 ]; then
 fi
 python=$(command -v "$1" || true) preset=${2:-release}
 if [ -z "$python" ]; then
-  echo "build.sh: no Python at $1" >&2
+  echo "build.sh: Python not found: $1" >&2
   exit 2
 fi
 python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")

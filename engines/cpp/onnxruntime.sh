@@ -3,10 +3,11 @@
 #
 #     onnxruntime.sh PYTHON FOLDER
 #
-# The library is that of the package onnxruntime which PYTHON has, so that C++ computes what Python
-# computes. The package brings no headers. Debian has them since trixie; an older one fetches them
-# from the mirror that it is set up with, and installs nothing. Whoever has a release of ONNX Runtime
-# needs none of this: its folder is the FOLDER.
+# The library is that of PYTHON's package onnxruntime, so that C++ and Python give the same scores.
+# The package has no headers. They come from the Debian package libonnxruntime-dev of trixie, which is
+# downloaded from the configured mirror and unpacked, not installed.
+#
+# With a release of ONNX Runtime this script is not needed: pass the folder of the release.
 set -euo pipefail
 
 if [ $# -ne 2 ]; then
@@ -34,13 +35,13 @@ if [ -e "$folder/include/onnxruntime_cxx_api.h" ]; then
   exit 0
 fi
 if ! command -v apt-get > /dev/null; then
-  echo "onnxruntime.sh: this is no Debian. Put the headers of a release of ONNX Runtime, that of" \
-    "the library or an older one, into $folder/include" >&2
+  echo "onnxruntime.sh: apt-get not found. Copy the headers of a release of ONNX Runtime that is not" \
+    "newer than the library to $folder/include" >&2
   exit 1
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-chmod 755 "$work"  # apt downloads as a user of its own
+chmod 755 "$work"  # apt downloads as another user
 mkdir -p "$work/lists/partial" "$work/archives/partial"
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' | head -1)
 echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" \
@@ -52,7 +53,7 @@ options=(-q -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourcePart
   apt-get "${options[@]}" update > apt.log 2>&1 &&
     apt-get "${options[@]}" download libonnxruntime-dev >> apt.log 2>&1 || {
     cat apt.log >&2
-    echo "onnxruntime.sh: libonnxruntime-dev of trixie did not come from $mirror" >&2
+    echo "onnxruntime.sh: cannot download libonnxruntime-dev of trixie from $mirror" >&2
     exit 1
   }
   dpkg-deb -x libonnxruntime-dev_*.deb unpacked

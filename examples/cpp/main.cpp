@@ -1,8 +1,8 @@
-// Scores image files and prints a table:
+// Scores image files and prints a table as CSV:
 //
 //     lifeiqa-csv MODEL.onnx IMAGE... > scores.csv
 //
-// An image that cannot be scored has its reason in the last column, and the status is then 1.
+// For an image that cannot be scored, the last column holds the error, and the exit status is 1.
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -13,9 +13,10 @@
 namespace {
 
 constexpr auto usage =
-    "usage: lifeiqa-csv [--crops PLAN] [--provider cpu|cuda] [--threads N] MODEL IMAGE...\n";
+    "usage: lifeiqa-csv [--crops PLAN] [--runtime onnxruntime|tensorrt|tensorrt-rtx] "
+    "[--device cpu|cuda] [--threads N] MODEL IMAGE...\n";
 
-// As RFC 4180 has it: in quotes where it must be, and a quote twice.
+// A field of RFC 4180: in quotes if necessary, with quotes inside doubled.
 std::string field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == text.npos) return text;
   std::string quoted = "\"";
@@ -26,7 +27,7 @@ std::string field(const std::string& text) {
   return quoted + "\"";
 }
 
-// The shortest text that reads as the same number, as Python prints it.
+// The shortest text that reads back as the same number, as Python prints it.
 std::string number(double value) {
   char text[32];
   std::string written(text, std::to_chars(text, text + sizeof text, value).ptr);
@@ -36,11 +37,11 @@ std::string number(double value) {
 
 struct Arguments {
   lifeiqa::Options options;
-  std::vector<std::string> files;  // the model, then images
-  bool understood = true;
+  std::vector<std::string> files;  // the model, then the images
+  bool valid = true;
 };
 
-Arguments parsed(int count, char** texts) {
+Arguments parse(int count, char** texts) {
   Arguments given;
   for (int at = 1; at < count; ++at) {
     const std::string text = texts[at];
@@ -50,30 +51,34 @@ Arguments parsed(int count, char** texts) {
     }
     const char* value = at + 1 < count ? texts[++at] : nullptr;
     if (value == nullptr) {
-      given.understood = false;
+      given.valid = false;
     } else if (text == "--crops") {
       given.options.crops = value;
-    } else if (text == "--provider") {
-      given.options.provider = value;
+    } else if (text == "--runtime") {
+      given.options.runtime = value;
+    } else if (text == "--device") {
+      given.options.device = value;
+    } else if (text == "--provider") {  // the former name of --device
+      std::fputs("lifeiqa-csv: --provider is deprecated, use --device\n", stderr);
+      given.options.device = value;
     } else if (text == "--threads") {
       char* end = nullptr;
       const long number = std::strtol(value, &end, 10);
-      given.understood =
-          given.understood && *value != 0 && *end == 0 && number >= 1 && number <= 4096;
+      given.valid = given.valid && *value != 0 && *end == 0 && number >= 1 && number <= 4096;
       given.options.threads = static_cast<int>(number);
     } else {
-      given.understood = false;
+      given.valid = false;
     }
   }
-  given.understood = given.understood && given.files.size() >= 2;
+  given.valid = given.valid && given.files.size() >= 2;
   return given;
 }
 
 }  // namespace
 
 int main(int count, char** texts) {
-  const Arguments given = parsed(count, texts);
-  if (!given.understood) {
+  const Arguments given = parse(count, texts);
+  if (!given.valid) {
     std::fputs(usage, stderr);
     return 2;
   }

@@ -1,18 +1,18 @@
-"""The C++ library as `make test-cpp` built it; without that these tests are skipped."""
+"""The C++ library as `make test-cpp` built it. Without it these tests are skipped."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from helpers.clibrary import CLibrary
+from helpers.c_interface import CLibrary
 
 SOURCES = Path(__file__).parents[2] / "engines" / "cpp"
 
 
 @pytest.fixture(scope="session")
 def build():
-    """The folder that engines/cpp/build.sh filled."""
+    """The output folder of engines/cpp/build.sh."""
     folder = os.environ.get("LIFEIQA_CPP")
     if folder is None:
         pytest.skip("the C++ library is not built: run make test-cpp, which sets LIFEIQA_CPP")
@@ -26,5 +26,5 @@ def library(build):
 
 @pytest.fixture(scope="session")
 def example(build):
-    """The command that was built against the installed library."""
+    """The program of examples/cpp, built against the installed library."""
     return build / "example" / "lifeiqa-csv"

@@ -1,4 +1,4 @@
-"""Crops of the C++ library are those of lifeiqa.preprocess.crops, byte for byte."""
+"""The C++ library cuts the same crops as lifeiqa.preprocess.crops, byte for byte."""
 
 import hashlib
 import itertools
@@ -6,10 +6,9 @@ import itertools
 import numpy as np
 import pytest
 
-from helpers.clibrary import CError
+from helpers.c_interface import CError, failure_of
 from helpers.painting import painted
 from lifeiqa.config import Preprocessing
-from lifeiqa.errors import LifeIQAError
 from lifeiqa.preprocess.crops import crops_from_pixels
 
 MEAN = (0.5, 0.5, 0.5)
@@ -21,7 +20,7 @@ def preprocessing(crops="center", short_side=None, resample="bicubic"):
 
 
 def sizes():
-    """100 sizes: small, thin, and of images."""
+    """100 sizes: small, thin, and typical."""
     random = np.random.default_rng(5)
     small = random.integers(1, 70, (50, 2))
     thin = np.stack([random.integers(1, 9, 20), random.integers(100, 900, 20)], 1)
@@ -47,8 +46,8 @@ def test_two_hundred_sizes_and_kernels_give_the_same_bytes(library):
         assert digest(library.cut(pixels, steps, 32)) == expected, (size, resample, plan)
 
 
-def test_they_are_those_that_every_pillow_gave(library):
-    """The digest was found with Pillow 12 and 13; test_crops.py of Python holds it to its own."""
+def test_the_bytes_are_those_of_earlier_pillow_releases(library):
+    """The digest comes from Pillow 12 and 13; tests/preprocess/test_crops.py checks it too."""
     whole = hashlib.sha256()
     for size, resample, plan, short_side in CASES:
         crops = library.cut(painted(*size), preprocessing(plan, short_side, resample), 32)
@@ -56,7 +55,7 @@ def test_they_are_those_that_every_pillow_gave(library):
     assert whole.hexdigest() == "b508b734e6da4b04309596191f3f3336365cca60ab5e382b6c11fb8600f3010a"
 
 
-def test_rows_may_lie_apart(library):
+def test_rows_may_have_a_stride(library):
     wide = painted(60, 90)
     inside = wide[5:45, 10:70]
     steps = preprocessing("five", 36)
@@ -65,15 +64,8 @@ def test_rows_may_lie_apart(library):
     np.testing.assert_array_equal(found, crops_from_pixels(inside, steps, 32))
 
 
-def text_of(function, *arguments):
-    with pytest.raises((CError, LifeIQAError)) as raised:
-        function(*arguments)
-    kind = getattr(raised.value, "kind", type(raised.value).__name__)
-    return kind, str(raised.value)
-
-
 # fmt: off
-NO_PLANS = [
+INVALID_PLANS = [
     "", "centre", "center:1", "five:", "grid", "grid:0", "grid:33", "grid:-1", "grid:1:1", "grid:٣",
     "grid:99999999999999999999", "random:1", "random:1025:1", "random:0:1", "random:1:1x",
     f"random:1:{2**64}",
@@ -81,21 +73,21 @@ NO_PLANS = [
 # fmt: on
 
 
-@pytest.mark.parametrize("plan", NO_PLANS)
-def test_a_plan_that_is_none_has_the_same_error(library, plan):
+@pytest.mark.parametrize("plan", INVALID_PLANS)
+def test_an_invalid_plan_is_the_same_error(library, plan):
     arguments = painted(40, 40), preprocessing(plan), 32
-    assert text_of(library.cut, *arguments) == text_of(crops_from_pixels, *arguments)
+    assert failure_of(library.cut, *arguments) == failure_of(crops_from_pixels, *arguments)
 
 
 @pytest.mark.parametrize("shape", [(1, 3000000), (600000, 1)])
-def test_an_image_too_thin_to_enlarge_has_the_same_error(library, shape):
+def test_an_image_too_thin_to_enlarge_is_the_same_error(library, shape):
     arguments = np.zeros((*shape, 3), np.uint8), preprocessing(), 224
-    assert text_of(library.cut, *arguments) == text_of(crops_from_pixels, *arguments)
+    assert failure_of(library.cut, *arguments) == failure_of(crops_from_pixels, *arguments)
 
 
-def test_a_working_scale_below_the_crop_has_the_same_error(library):
+def test_a_short_side_below_the_crop_is_the_same_error(library):
     arguments = painted(40, 60), preprocessing(short_side=31), 32
-    assert text_of(library.cut, *arguments) == text_of(crops_from_pixels, *arguments)
+    assert failure_of(library.cut, *arguments) == failure_of(crops_from_pixels, *arguments)
 
 
 @pytest.mark.parametrize("stride", [0, -60, 59])

@@ -23,7 +23,7 @@ def test_the_example_runs_without_a_fault_or_a_leak(build):
     assert len(done.stdout.splitlines()) == 5
 
 
-def test_damaged_files_are_errors_or_images(build, tmp_path):
+def test_damaged_files_give_errors_or_images(build, tmp_path):
     pixels = painted(61, 47)
     files = {
         "baseline.jpg": encoded(pixels, "JPEG", exif=orientation(6), restart_marker_rows=1),

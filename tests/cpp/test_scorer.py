@@ -1,19 +1,19 @@
-"""Scores of the C++ library are those of Python on the same runtime, to the last bit."""
+"""C++ and Python give the same scores in the same runtime, to the last bit."""
 
 import concurrent.futures
 import ctypes
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 
 from helpers import tiny
-from helpers.clibrary import CError, error_of, errors
+from helpers.c_interface import CError, failure_of, failures, python_scorer
 from lifeiqa.artifacts.manifest import read_manifest, sidecar_of, sidecar_text
 from lifeiqa.preprocess.decode import decode
-from lifeiqa.scorer import Scorer
 from lifeiqa.weights import bundled
 from lifeiqa_export.photographs import photographs
 
@@ -31,25 +31,25 @@ def copy(tmp_path):
 
 @pytest.mark.parametrize("plan", [None, "five", "grid:3", "grid:7", "random:150:3"])
 def test_scores_of_photographs(library, plan):
-    """Batches of 32, and sums of up to 150 crops in numpy's order."""
+    """Batches of 32, and sums of up to 150 crops in NumPy's order."""
     names = photographs() if plan in (None, "five") else photographs()[:2]
     with (
-        library.scorer(MODEL, crops=plan, provider="cpu", threads=1) as ours,
-        Scorer(MODEL, crops=plan, runtime="onnxruntime", device="cpu", threads=1) as theirs,
+        library.scorer(MODEL, crops=plan, device="cpu", threads=1) as ours,
+        python_scorer(MODEL, crops=plan, threads=1) as theirs,
     ):
         for path in names:
             expected = theirs.score(path)
             assert ours.score_file(path) == (expected.value, expected.std, expected.crops)
 
 
-def test_every_way_in_gives_the_same(library):
+def test_every_input_form_gives_the_same_score(library):
     path = photographs()[0]
     pixels = decode(path)
     wide = np.zeros((pixels.shape[0], pixels.shape[1] + 5, 3), np.uint8)
     wide[:, :-5] = pixels
     with (
-        library.scorer(MODEL, provider="cpu", threads=1) as ours,
-        Scorer(MODEL, runtime="onnxruntime", device="cpu", threads=1) as theirs,
+        library.scorer(MODEL, device="cpu", threads=1) as ours,
+        python_scorer(MODEL, threads=1) as theirs,
     ):
         expected = ours.score_file(path)
         assert ours.score_bytes(path.read_bytes()) == expected
@@ -59,7 +59,7 @@ def test_every_way_in_gives_the_same(library):
         assert tuple(ours.score_crops(crops).tolist()) == expected[2]
 
 
-def test_the_model_says_what_it_is(library):
+def test_the_model_is_described(library):
     manifest = read_manifest(MODEL)
     with library.scorer(MODEL, crops="grid:3") as scorer:
         model = scorer.model
@@ -73,55 +73,73 @@ def test_the_model_says_what_it_is(library):
 
 def test_threads_share_a_scorer(library):
     names = photographs()[:4] * 3
-    with library.scorer(MODEL, provider="cpu", threads=1) as scorer:
+    with library.scorer(MODEL, device="cpu", threads=1) as scorer:
         alone = [scorer.score_file(name) for name in names]
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             assert list(pool.map(scorer.score_file, names)) == alone
 
 
-def test_without_a_sidecar_the_manifest_inside_counts(library, copy):
+def test_without_a_sidecar_the_embedded_manifest_is_read(library, copy):
     sidecar_of(copy).unlink()
     with library.scorer(copy) as scorer:
         assert scorer.model.name.decode() == read_manifest(MODEL).name
         assert scorer.model.sha256.decode() == read_manifest(MODEL).sha256
 
 
-def test_a_missing_file_has_the_same_error(library, tmp_path):
-    theirs, ours = errors(library, tmp_path / "none.onnx")
+def test_a_missing_file_is_the_same_error(library, tmp_path):
+    theirs, ours = failures(library, tmp_path / "none.onnx")
     assert ours == theirs
 
 
-def test_a_folder_has_the_same_error(library, tmp_path):
+def test_a_folder_is_the_same_error(library, tmp_path):
     folder = tmp_path / "folder.onnx"
     folder.mkdir()
-    theirs, ours = errors(library, folder)
+    theirs, ours = failures(library, folder)
     assert ours == theirs
-    with library.scorer(MODEL) as cpp, Scorer(MODEL) as python:
-        assert error_of(lambda: cpp.score_file(folder)) == error_of(lambda: python.score(folder))
+    with library.scorer(MODEL) as cpp, python_scorer(MODEL) as python:
+        assert failure_of(cpp.score_file, folder) == failure_of(python.score, folder)
 
 
-def test_a_changed_byte_has_the_same_error(library, copy):
+def test_a_pipe_is_the_same_error(library, tmp_path):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    with library.scorer(MODEL) as cpp, python_scorer(MODEL) as python:
+        ours, theirs = failure_of(cpp.score_file, pipe), failure_of(python.score, pipe)
+    assert ours == theirs
+    assert ours.kind == "ImageError"
+
+
+def test_a_sidecar_that_is_a_pipe_is_the_same_error(library, copy):
+    sidecar_of(copy).unlink()
+    os.mkfifo(sidecar_of(copy))
+    theirs, ours = failures(library, copy)
+    assert ours == theirs
+    assert ours.kind == "ArtifactError"
+
+
+def test_a_changed_byte_is_the_same_error(library, copy):
     data = bytearray(copy.read_bytes())
     data[-100] ^= 1
     copy.write_bytes(data)
-    theirs, ours = errors(library, copy)
+    theirs, ours = failures(library, copy)
     assert ours == theirs
-    assert "its sha256 is" in ours[1]
+    assert hashlib.sha256(data).hexdigest() in ours.values
+    assert read_manifest(MODEL).sha256 in ours.values
 
 
-def test_a_changed_sidecar_has_the_same_error(library, copy):
+def test_a_changed_sidecar_is_the_same_error(library, copy):
     text = sidecar_of(copy).read_text().replace('"high": 1.0', '"high": 2.0')
     sidecar_of(copy).write_text(text)
-    theirs, ours = errors(library, copy)
+    theirs, ours = failures(library, copy)
     assert ours == theirs
-    assert "its checksum is" in ours[1]
+    assert json.loads(text)["checksum"] in ours.values
 
 
-def test_a_sidecar_without_a_checksum_has_the_same_error(library, copy):
+def test_a_sidecar_without_a_checksum_is_the_same_error(library, copy):
     values = json.loads(sidecar_of(copy).read_text())
     del values["checksum"]
     sidecar_of(copy).write_text(json.dumps(values))
-    theirs, ours = errors(library, copy)
+    theirs, ours = failures(library, copy)
     assert ours == theirs
 
 
@@ -134,8 +152,8 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_the_sum_of_a_sidecar_is_pythons(library, copy, value):
-    """A sidecar whose values are written by Python is understood, whatever they are."""
+def test_the_checksum_of_a_sidecar_is_that_of_python(library, copy, value):
+    """Whatever values Python writes, C++ computes the same checksum."""
     manifest = read_manifest(copy)
     manifest.training["anything"] = {"é": value, "z": [value], "Z": value}
     sidecar_of(copy).write_text(sidecar_text(manifest))
@@ -144,19 +162,20 @@ def test_the_sum_of_a_sidecar_is_pythons(library, copy, value):
 
 
 @pytest.mark.parametrize("part", ["preprocessing", "labels"])
-def test_a_setting_of_a_newer_version_has_the_same_error(library, copy, part):
+def test_a_setting_of_a_newer_version_is_the_same_error(library, copy, part):
     values = json.loads(sidecar_of(copy).read_text())
     del values["checksum"]
     values[part] |= {"zoom": 2, "ardour": None}
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
     values["checksum"] = hashlib.sha256(canonical).hexdigest()
     sidecar_of(copy).write_text(json.dumps(values))
-    theirs, ours = errors(library, copy)
+    theirs, ours = failures(library, copy)
     assert ours == theirs
-    assert " has no ardour, zoom; it has " in ours[1]
+    for failure in (ours, theirs):
+        assert "ardour, zoom" in failure.message
 
 
-NO_MANIFESTS = [
+INVALID_MANIFESTS = [
     "",
     "[]",
     "{",
@@ -167,23 +186,27 @@ NO_MANIFESTS = [
 ]
 
 
-@pytest.mark.parametrize("text", NO_MANIFESTS, ids=lambda text: text[:9])
-def test_a_sidecar_that_is_no_json_is_an_artifact_error(library, copy, text):
+@pytest.mark.parametrize("text", INVALID_MANIFESTS, ids=lambda text: text[:9])
+def test_a_sidecar_that_is_not_a_json_object_is_an_artifact_error(library, copy, text):
     sidecar_of(copy).write_text(text)
-    theirs, ours = errors(library, copy)
-    start = f"{sidecar_of(copy)}: the manifest cannot be read: "
-    assert ours[0] == theirs[0] == "ArtifactError"
-    assert ours[1].startswith(start)
-    assert theirs[1].startswith(start)
+    for failure in failures(library, copy):
+        assert failure.kind == "ArtifactError"
+        assert failure.message.startswith(f"{sidecar_of(copy)}: ")
 
 
-def test_a_file_that_is_no_model_is_an_artifact_error(library, tmp_path):
+def test_a_file_that_is_not_a_model_is_an_artifact_error(library, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"nonsense")
-    theirs, ours = errors(library, path, provider="cpu")
-    assert ours[0] == theirs[0] == "ArtifactError"
-    assert ours[1].startswith(f"{path}: not an ONNX model that can be used: ")
-    assert theirs[1].startswith(f"{path}: not an ONNX model that can be used: ")
+    for failure in failures(library, path):
+        assert failure.kind == "ArtifactError"
+        assert failure.message.startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("name", ["model.txt", "model", ".onnx", "model.onnx.gz"])
+def test_a_file_with_another_suffix_is_an_artifact_error(library, tmp_path, name):
+    for failure in failures(library, shutil.copy(MODEL, tmp_path / name)):
+        assert failure.kind == "ArtifactError"
+        assert f"'{(tmp_path / name).suffix}'" in failure.values
 
 
 def test_a_model_that_cannot_run_is_an_artifact_error(library, tmp_path):
@@ -192,39 +215,47 @@ def test_a_model_that_cannot_run_is_an_artifact_error(library, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(proto.SerializeToString())
     tiny.write_sidecar(path)
-    theirs, ours = errors(library, path, provider="cpu")
-    assert ours[0] == theirs[0] == "ArtifactError"
-    assert "ONNX Runtime cannot load it" in ours[1]
+    for failure in failures(library, path):
+        assert failure.kind == "ArtifactError"
+        assert failure.message.startswith(f"{path}: ONNX Runtime cannot load it: ")
 
 
 @pytest.mark.parametrize(
-    ("options", "text"),
+    ("options", "start"),
     [
-        ({"crops": "grid:0"}, "crop plan 'grid:0'"),
-        ({"provider": "tpu"}, "provider is 'tpu': choose one of cpu, cuda"),
+        ({"crops": "grid:0"}, "crop plan 'grid:0': "),
+        ({"runtime": "openvino"}, "runtime is 'openvino': "),
+        ({"runtime": "tensorrt"}, f"runtime is 'tensorrt', but {MODEL.name} runs in onnxruntime"),
+        ({"device": "tpu"}, "device is 'tpu': choose one of cpu, cuda"),
         ({"threads": -1}, "threads is -1: at least 1 is expected"),
     ],
 )
-def test_a_setting_that_cannot_work_is_a_config_error(library, options, text):
-    kind, message = errors(library, MODEL, **options)[1]
-    assert kind == "ConfigError"
-    assert text in message
+def test_an_invalid_option_is_a_config_error(library, options, start):
+    failure = failure_of(lambda: library.scorer(MODEL, **options).__enter__())
+    assert failure.kind == "ConfigError"
+    assert failure.message.startswith(start)
 
 
-def test_an_image_that_cannot_be_scored_is_named_with_the_same_error(library, tmp_path):
-    path = tmp_path / "image.jpg"
+@pytest.mark.parametrize("runtime", [None, "onnxruntime"])
+def test_an_onnx_file_runs_in_onnx_runtime(library, runtime):
+    with library.scorer(MODEL, runtime=runtime, device="cpu") as scorer:
+        assert scorer.model.runtime.decode().endswith(" CPU")
+
+
+def test_an_image_that_cannot_be_scored_is_the_same_error(library, tmp_path):
+    missing, large = tmp_path / "image.jpg", photographs()[0]
     with (
-        library.scorer(MODEL, provider="cpu", max_pixels=1000) as ours,
-        Scorer(MODEL, runtime="onnxruntime", device="cpu", max_pixels=1000) as theirs,
+        library.scorer(MODEL, device="cpu", max_pixels=1000) as cpp,
+        python_scorer(MODEL, max_pixels=1000) as python,
     ):
-        assert error_of(lambda: ours.score_file(path)) == error_of(lambda: theirs.score(path))
-        large = photographs()[0]
-        assert error_of(lambda: ours.score_file(large)) == error_of(lambda: theirs.score(large))
-        kind, text = error_of(lambda: ours.score_rgb(np.zeros((40, 40, 3), np.uint8)))
-        assert (kind, text) == (
-            "ImageError",
-            "40x40 has more than 1,000 pixels; reduce the image or raise max_pixels",
-        )
+        for path in (missing, large):
+            ours, theirs = failure_of(cpp.score_file, path), failure_of(python.score, path)
+            assert ours == theirs
+            assert ours.kind == "ImageError"
+            assert str(path) in ours.values
+        failure = failure_of(cpp.score_rgb, np.zeros((40, 40, 3), np.uint8))
+        assert failure.kind == "ImageError"
+        assert failure.values == {"40x40", "1,000", "max_pixels"}
 
 
 def test_a_null_pointer_is_an_error(library):
@@ -232,3 +263,5 @@ def test_a_null_pointer_is_an_error(library):
         library.call("open", None, None, ctypes.byref(ctypes.c_void_p()))
     with pytest.raises(CError, match="scorer is null"):
         library.call("score_file", None, b"a.jpg", None, None)
+    with pytest.raises(CError, match="rgb is null"):
+        library.call("decode", b"", ctypes.c_size_t(0), None, ctypes.c_int64(0), None, None, None)

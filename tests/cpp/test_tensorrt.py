@@ -1,6 +1,6 @@
-"""The TensorRT runtime of the C++ library against a fake of TensorRT, of CUDA and of the driver.
+"""The TensorRT runtime of the C++ library, with a fake of TensorRT, CUDA and the driver.
 
-What TensorRT and a GPU really do is not tested here: it needs a GPU.
+The behaviour of the real TensorRT is not tested here, because that needs a GPU.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.clibrary import CError, CLibrary
+from helpers.c_interface import CError, CLibrary
 from helpers.manifests import ENGINE, FULL
 from helpers.painting import painted
 from lifeiqa.artifacts.engine_info import BatchProfile
@@ -25,16 +25,16 @@ TESTS = Path(__file__).parents[1]
 PROGRAM = """
 import ctypes, json, sys
 import numpy as np
-from helpers.clibrary import CError, CLibrary
+from helpers.c_interface import CError, CLibrary
 fake = ctypes.CDLL("libcuda.so.1")
 fake.fake_calls.restype = ctypes.c_char_p
-library, model, counts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+library, model, counts, options = *sys.argv[1:3], *map(json.loads, sys.argv[3:])
 found = {"runs": [], "error": None}
 def calls():
     lines, _, owned = fake.fake_calls().decode().rpartition("owned:")
     return lines.splitlines(), sorted(owned.split())
 try:
-    with CLibrary(library).scorer(model) as scorer:
+    with CLibrary(library).scorer(model, **options) as scorer:
         found["runtime"] = scorer.model.runtime.decode()
         found["opened"] = calls()[0]
         size = scorer.model.crop_size
@@ -52,7 +52,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def fakes(build, tmp_path_factory):
-    """A folder as a release of TensorRT has it, and the library built with nothing else."""
+    """A folder like a release of TensorRT, and the library built with TensorRT library."""
     root = tmp_path_factory.mktemp("fake")
     (root / "include").mkdir()
     (root / "lib").mkdir()
@@ -81,7 +81,7 @@ def fakes(build, tmp_path_factory):
 
 @pytest.fixture
 def engine(tmp_path):
-    """Writes an engine that only the fake can read."""
+    """A function that writes an engine for the fake."""
 
     def write(*profiles, plan=b"plan", **changes):
         sizes = tuple(BatchProfile.parse(each) for each in profiles or ("8",))
@@ -95,10 +95,15 @@ def engine(tmp_path):
     return write
 
 
-def run(fakes, path, *counts, fail=None):
-    found = {"LD_LIBRARY_PATH": str(fakes / "lib"), "PYTHONPATH": str(TESTS)}
-    environment = {**os.environ, **found, **({"FAKE_FAIL": fail} if fail else {})}
-    arguments = [str(fakes / "build" / "liblifeiqa.so"), str(path), json.dumps(counts)]
+def run(fakes, path, *counts, fail=None, **options):
+    """Score batches of these sizes in a process of its own, in which the call ``fail`` fails."""
+    paths = {"LD_LIBRARY_PATH": str(fakes / "lib"), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {**os.environ, **paths, **({"FAKE_FAIL": fail} if fail else {})}
+    arguments = [
+        str(fakes / "build" / "liblifeiqa.so"),
+        str(path),
+        *map(json.dumps, (counts, options)),
+    ]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, env=environment
     )
@@ -115,18 +120,18 @@ MADE = [
 ]
 
 
-def test_buffers_are_made_once_and_a_graph_is_replayed(fakes, engine):
+def test_buffers_are_allocated_once_and_a_graph_is_replayed(fakes, engine):
     found = run(fakes, engine(), 8, 8)
 
     assert found["error"] is None
     assert found["runtime"] == "TensorRT 11.2 Fake GPU, CUDA graph"
     assert [calls for calls, _ in found["runs"]] == [MADE + ONE_RUN, ONE_RUN]
     assert found["owned"] == []
-    assert not any("TWICE" in call for call in found["closed"])
+    assert not any("DOUBLE FREE" in call for call in found["closed"])
 
 
 @pytest.mark.parametrize("profiles", [("8",), ("1", "8"), ("1:4:8",), ("3", "1:2:5")])
-def test_scores_are_those_of_the_crops_whatever_their_number(fakes, engine, profiles):
+def test_scores_are_right_for_any_number_of_crops(fakes, engine, profiles):
     found = run(fakes, engine(*profiles), 1, 2, 3, 5, 8, 9, 33)
 
     assert found["error"] is None
@@ -134,7 +139,7 @@ def test_scores_are_those_of_the_crops_whatever_their_number(fakes, engine, prof
     assert found["owned"] == []
 
 
-def test_a_batch_of_a_range_has_its_profile(fakes, engine):
+def test_each_batch_size_runs_in_its_profile(fakes, engine):
     found = run(fakes, engine("4", "1:2:32"), 1, 4, 7)
     made = [
         [call for call in calls if call[:5] in ("profi", "shape")] for calls, _ in found["runs"]
@@ -146,16 +151,16 @@ FAILURES = [*dict.fromkeys([*MADE, *ONE_RUN]), "runtime", "stream"]
 
 
 @pytest.mark.parametrize("fail", FAILURES)
-def test_whatever_fails_nothing_stays_allocated(fakes, engine, fail):
+def test_nothing_stays_allocated_whatever_fails(fakes, engine, fail):
     found = run(fakes, engine(), 8, fail=fail)
 
     assert found["error"][0] == "DeviceError"
     assert found["owned"] == []
-    assert not any("TWICE" in call for call in found["closed"])
+    assert not any("DOUBLE FREE" in call for call in found["closed"])
 
 
 @pytest.mark.parametrize("fail", ["cuInit", "cuDeviceGetCount"])
-def test_without_a_driver_or_a_device_tensorrt_is_not_asked(fakes, engine, fail):
+def test_without_a_driver_or_a_device_tensorrt_is_not_called(fakes, engine, fail):
     found = run(fakes, engine(), 1, fail=fail)
     assert found["error"][0] == "DeviceError"
     assert "nvidia-smi" in found["error"][1]
@@ -170,7 +175,7 @@ def test_without_a_driver_or_a_device_tensorrt_is_not_asked(fakes, engine, fail)
             "EngineMismatchError",
             "built for SM90, this is SM89 (Fake GPU)",
         ),
-        ({"runtime": "tensorrt-rtx"}, "MissingDependencyError", "it was built for tensorrt-rtx"),
+        ({"runtime": "tensorrt-rtx"}, "MissingDependencyError", "built for tensorrt-rtx"),
         ({"stripped": True, "refittable": True}, "ArtifactError", "built without its weights"),
         (
             {"plan": b"nonsense"},
@@ -186,8 +191,28 @@ def test_an_engine_that_does_not_fit_is_refused(fakes, engine, changes, kind, te
     assert found["owned"] == []
 
 
+@pytest.mark.parametrize("options", [{"runtime": "tensorrt"}, {"device": "cuda"}])
+def test_an_engine_runs_in_the_runtime_and_on_the_device_that_fit(fakes, engine, options):
+    assert run(fakes, engine(), 8, **options)["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"runtime": "onnxruntime"}, "runtime is 'onnxruntime', but model.engine runs in tensorrt"),
+        ({"runtime": "tensorrt-rtx"}, "model.engine was built for 'tensorrt'"),
+        ({"device": "cpu"}, "device is 'cpu', but model.engine runs in tensorrt on cuda"),
+    ],
+)
+def test_a_runtime_or_device_that_does_not_fit_is_a_config_error(fakes, engine, options, message):
+    found = run(fakes, engine(), 1, **options)
+    assert found["error"][0] == "ConfigError"
+    assert message in found["error"][1]
+    assert found["closed"] == []
+
+
 @pytest.mark.parametrize("version", ["11.2.0.6", "11.3.0.5", "10.9.0.34"])
-def test_another_release_is_refused_with_the_command_that_mends_it(fakes, engine, version):
+def test_another_release_is_refused_with_the_command_that_rebuilds(fakes, engine, version):
     path = engine()
     info = dataclasses.replace(ENGINE.engine, version=version)
     write_with_sidecar(
@@ -217,7 +242,7 @@ def test_a_later_release_runs_a_version_compatible_engine(fakes, engine):
 
 
 @pytest.mark.parametrize("part", ["plan", "sidecar"])
-def test_one_byte_changed_is_an_error_before_tensorrt_sees_it(fakes, engine, part):
+def test_a_changed_byte_is_an_error_before_tensorrt_is_called(fakes, engine, part):
     path = engine()
     changed = path if part == "plan" else sidecar_of(path)
     data = bytearray(changed.read_bytes())
@@ -228,19 +253,19 @@ def test_one_byte_changed_is_an_error_before_tensorrt_sees_it(fakes, engine, par
     assert found["closed"] == []
 
 
-def test_a_library_without_onnx_runtime_and_decoding_says_so(fakes, build, tmp_path):
-    alone = CLibrary(fakes / "build" / "liblifeiqa.so")
+def test_a_library_without_onnx_runtime_and_decoding_reports_it(fakes, build, tmp_path):
+    library = CLibrary(fakes / "build" / "liblifeiqa.so")
     (tmp_path / "model.onnx").write_bytes(b"")
     with pytest.raises(CError, match="built without ONNX Runtime") as raised:
-        alone.scorer(tmp_path / "model.onnx").__enter__()
+        library.scorer(tmp_path / "model.onnx").__enter__()
     assert raised.value.kind == "MissingDependencyError"
     with pytest.raises(CError, match="built without decoding") as raised:
-        alone.decode(b"data")
+        library.decode(b"data")
     assert raised.value.kind == "MissingDependencyError"
-    assert alone.cut(painted(40, 40), FULL.preprocessing, 32).shape == (9, 32, 32, 3)
+    assert library.cut(painted(40, 40), FULL.preprocessing, 32).shape == (9, 32, 32, 3)
 
 
-def test_a_library_without_tensorrt_says_so(library, engine):
+def test_a_library_without_tensorrt_reports_it(library, engine):
     path = engine()
     with pytest.raises(CError, match="built without TensorRT") as raised, library.scorer(path):
         pass

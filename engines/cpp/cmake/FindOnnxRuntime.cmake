@@ -1,5 +1,5 @@
-# ONNX Runtime: a release's folder, or headers and library from wherever they come. A wheel of
-# Python names its library libonnxruntime.so.1.x.y, and Debian keeps the headers in a folder deeper.
+# Finds ONNX Runtime in the folder of a release, or headers and library in other layouts: a Python
+# wheel names its library libonnxruntime.so.1.x.y, and Debian has the headers one folder deeper.
 find_path(ONNXRUNTIME_INCLUDE_DIR onnxruntime_cxx_api.h
   HINTS ${ONNXRUNTIME_ROOT}
   PATH_SUFFIXES include include/onnxruntime usr/include/onnxruntime

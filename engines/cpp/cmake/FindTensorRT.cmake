@@ -1,4 +1,4 @@
-# TensorRT or TensorRT-RTX from the folder of a release, and the CUDA runtime that it needs.
+# Finds TensorRT or TensorRT-RTX in the folder of a release, and the CUDA runtime that it needs.
 find_path(TENSORRT_INCLUDE_DIR NvInferRuntime.h HINTS ${TENSORRT_ROOT} PATH_SUFFIXES include)
 find_library(TENSORRT_LIBRARY NAMES nvinfer tensorrt_rtx HINTS ${TENSORRT_ROOT} PATH_SUFFIXES lib lib64)
 find_path(CUDART_INCLUDE_DIR cuda_runtime_api.h

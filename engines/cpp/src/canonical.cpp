@@ -8,10 +8,11 @@
 namespace lifeiqa {
 namespace {
 
-constexpr int deepest = 100;  // far more than a manifest has; a stranger's must not fill the stack
+// Far more than a manifest needs. It keeps an untrusted file from overflowing the stack.
+constexpr int max_depth = 100;
 
-// Python's repr: plain digits for exponents of -4 to 15, and at least one digit behind the point.
-std::string float_text(double value) {
+// Python's repr of a float: positional notation for exponents from -4 to 15, scientific otherwise.
+std::string float_repr(double value) {
   char buffer[64];
   const auto end =
       std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
@@ -38,15 +39,15 @@ std::string float_text(double value) {
   return sign + digits.substr(0, whole) + "." + (rest.empty() ? "0" : rest);
 }
 
-std::string ascii(const nlohmann::json& value) { return value.dump(-1, ' ', true); }
+std::string ascii_json(const nlohmann::json& value) { return value.dump(-1, ' ', true); }
 
 std::string canonical(const nlohmann::json& values, int depth) {
-  if (depth > deepest) fail(Code::artifact, "values are nested more than ", deepest, " deep");
+  if (depth > max_depth) fail(Code::artifact, "its values are nested deeper than ", max_depth);
   if (values.is_object()) {
     std::string text = "{";
-    for (const auto& [key, value] : values.items()) {  // std::map: sorted by the bytes of UTF-8
+    for (const auto& [key, value] : values.items()) {  // a std::map, sorted by UTF-8 bytes
       if (text.size() > 1) text += ",";
-      text += ascii(key) + ":" + canonical(value, depth + 1);
+      text += ascii_json(key) + ":" + canonical(value, depth + 1);
     }
     return text + "}";
   }
@@ -58,7 +59,7 @@ std::string canonical(const nlohmann::json& values, int depth) {
     }
     return text + "]";
   }
-  return values.is_number_float() ? float_text(values.get<double>()) : ascii(values);
+  return values.is_number_float() ? float_repr(values.get<double>()) : ascii_json(values);
 }
 
 }  // namespace

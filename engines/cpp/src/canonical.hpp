@@ -1,4 +1,4 @@
-// JSON in the one form that a sidecar's checksum is taken of.
+// JSON in its canonical form, which the checksum of a sidecar is computed from.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -6,9 +6,9 @@
 
 namespace lifeiqa {
 
-// What Python's json.dumps(values, sort_keys=True, separators=(",", ":")) gives: keys in the order
-// of their code points, nothing outside ASCII, a float as the shortest text that reads as itself.
-// Throws Error(artifact) where values are nested too deeply.
+// The same text as Python's json.dumps(values, sort_keys=True, separators=(",", ":")): keys sorted
+// by code point, ASCII only, floats in their shortest form that reads back exactly.
+// Throws Error(artifact) if the values are nested too deeply.
 std::string canonical(const nlohmann::json& values);
 
 }  // namespace lifeiqa

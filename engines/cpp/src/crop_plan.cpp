@@ -7,9 +7,9 @@
 namespace lifeiqa {
 namespace {
 
-constexpr std::uint64_t most_crops = 1024;
+constexpr std::uint64_t max_crops = 1024;
 
-// Steele, Lea and Flood (2014): a generator of ten lines, the same in every language.
+// The random number generator of Steele, Lea and Flood (2014), as the specification defines it.
 class SplitMix64 {
  public:
   explicit SplitMix64(std::uint64_t seed) : state_(seed) {}
@@ -26,7 +26,7 @@ class SplitMix64 {
   std::uint64_t state_;
 };
 
-std::vector<std::string> parts_of(const std::string& text) {
+std::vector<std::string> split_at_colons(const std::string& text) {
   std::vector<std::string> parts(1);
   for (const char each : text) {
     if (each == ':') {
@@ -38,8 +38,8 @@ std::vector<std::string> parts_of(const std::string& text) {
   return parts;
 }
 
-// A number of one to twenty digits that is below 2^64.
-std::optional<std::uint64_t> number_of(const std::string& text) {
+// A decimal number of 1 to 20 digits below 2^64, or nothing.
+std::optional<std::uint64_t> parse_number(const std::string& text) {
   if (text.empty() || text.size() > 20) return std::nullopt;
   std::uint64_t value = 0;
   for (const char each : text) {
@@ -54,11 +54,11 @@ std::optional<std::uint64_t> number_of(const std::string& text) {
 }  // namespace
 
 CropPlan CropPlan::parse(const std::string& text) {
-  const std::vector<std::string> parts = parts_of(text);
+  const std::vector<std::string> parts = split_at_colons(text);
   std::vector<std::optional<std::uint64_t>> numbers;
-  for (std::size_t at = 1; at < parts.size(); ++at) numbers.push_back(number_of(parts[at]));
-  const bool all_are_numbers = std::all_of(numbers.begin(), numbers.end(),
-                                           [](const auto& each) { return each.has_value(); });
+  for (std::size_t at = 1; at < parts.size(); ++at) numbers.push_back(parse_number(parts[at]));
+  const bool all_valid = std::all_of(numbers.begin(), numbers.end(),
+                                     [](const auto& each) { return each.has_value(); });
 
   CropPlan plan;
   std::uint64_t count = 0;
@@ -67,18 +67,18 @@ CropPlan CropPlan::parse(const std::string& text) {
   } else if (parts[0] == "five" && numbers.empty()) {
     plan.kind_ = Kind::five;
     count = 5;
-  } else if (parts[0] == "grid" && numbers.size() == 1 && all_are_numbers) {
+  } else if (parts[0] == "grid" && numbers.size() == 1 && all_valid) {
     plan.kind_ = Kind::grid;
-    plan.number_ = std::min(*numbers[0], most_crops + 1);  // its square must fit
+    plan.number_ = std::min(*numbers[0], max_crops + 1);  // avoids overflow of its square
     count = plan.number_ * plan.number_;
-  } else if (parts[0] == "random" && numbers.size() == 2 && all_are_numbers) {
+  } else if (parts[0] == "random" && numbers.size() == 2 && all_valid) {
     plan.kind_ = Kind::random;
     count = plan.number_ = *numbers[0];
     plan.seed_ = *numbers[1];
   }
-  if (count < 1 || count > most_crops) {
-    fail(Code::config, "crop plan ", in_quotes(text),
-         ": write center, five, grid:N or random:N:SEED, for 1 to ", most_crops, " crops");
+  if (count < 1 || count > max_crops) {
+    fail(Code::config, "crop plan ", quoted(text),
+         ": write center, five, grid:N or random:N:SEED, for 1 to ", max_crops, " crops");
   }
   return plan;
 }
@@ -92,25 +92,25 @@ int CropPlan::count() const noexcept {
 std::vector<Window> CropPlan::windows(Size image, int size) const {
   const int rows = image.height - size, columns = image.width - size;
   const int number = static_cast<int>(number_);
-  const Window middle{rows / 2, columns / 2};
+  const Window center{rows / 2, columns / 2};
   std::vector<Window> found;
   if (kind_ == Kind::random) {
     SplitMix64 generator(seed_);
     for (int at = 0; at < number; ++at) {
-      const int top = generator.below(rows + 1);  // the top is drawn before the left
+      const int top = generator.below(rows + 1);  // the top is drawn first
       found.push_back({top, generator.below(columns + 1)});
     }
   } else if (kind_ == Kind::grid && number > 1) {
-    const auto along = [&](int length, int step) {
+    const auto position = [&](int length, int step) {
       return static_cast<int>(std::int64_t{length} * step / (number - 1));
     };
     for (int y = 0; y < number; ++y) {
-      for (int x = 0; x < number; ++x) found.push_back({along(rows, y), along(columns, x)});
+      for (int x = 0; x < number; ++x) found.push_back({position(rows, y), position(columns, x)});
     }
   } else if (kind_ == Kind::five) {
-    found = {middle, {0, 0}, {0, columns}, {rows, 0}, {rows, columns}};
+    found = {center, {0, 0}, {0, columns}, {rows, 0}, {rows, columns}};
   } else {
-    found = {middle};
+    found = {center};
   }
   return found;
 }

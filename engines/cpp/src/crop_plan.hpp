@@ -1,5 +1,4 @@
-// Where crops are taken from an image at its working scale; the twin of
-// lifeiqa/preprocess/crops.py.
+// Where crops are taken from an image at its working size. Mirrors lifeiqa/preprocess/crops.py.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +21,13 @@ struct Window {
 
 class CropPlan {
  public:
-  // Throws Error(config) where the text is no plan, or asks for no crop or for more than 1,024.
+  // Throws Error(config) if the text is not a plan, or asks for fewer than 1 or more than 1,024
+  // crops.
   static CropPlan parse(const std::string& text);
 
   int count() const noexcept;
 
-  // The windows of side `size` in an image at least that large.
+  // The windows of side `size`, in an image whose sides are at least `size`.
   std::vector<Window> windows(Size image, int size) const;
 
  private:
@@ -38,8 +38,8 @@ class CropPlan {
   std::uint64_t seed_ = 0;
 };
 
-// The size at which crops of side `size` are taken. Throws Error(config) where the working scale is
-// below the crop, Error(image) where a thin image would be enlarged beyond every limit.
+// The size to which an image is resized before crops of side `size` are taken. Throws Error(config)
+// if short_side is smaller than the crop, and Error(image) if a thin image would become too large.
 Size working_size(Size image, const std::optional<int>& short_side, int size);
 
 }  // namespace lifeiqa

@@ -1,5 +1,5 @@
-// The part of the CUDA runtime that an engine needs: calls that throw, and owners of what must be
-// given back.
+// The part of the CUDA runtime that an engine needs: calls that throw on failure, and owners of
+// memory, streams and graphs.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -26,7 +26,8 @@ struct FreeOnHost {
   void operator()(void* memory) const noexcept { cudaFreeHost(memory); }
 };
 using DeviceMemory = std::unique_ptr<void, FreeOnDevice>;
-using PinnedMemory = std::unique_ptr<void, FreeOnHost>;  // page-locked, for copies in a stream
+using PinnedMemory =
+    std::unique_ptr<void, FreeOnHost>;  // page-locked, so that copies are asynchronous
 
 inline DeviceMemory device_memory(std::size_t size) {
   void* memory = nullptr;
@@ -40,7 +41,7 @@ inline PinnedMemory pinned_memory(std::size_t size) {
   return PinnedMemory(memory);
 }
 
-// A stream of its own, which does not wait for the default stream.
+// A stream that does not synchronise with the default stream.
 class Stream {
  public:
   Stream() { LIFEIQA_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
@@ -55,16 +56,16 @@ class Stream {
   cudaStream_t stream_ = nullptr;
 };
 
-// A CUDA graph of what a function puts into a stream.
+// A CUDA graph of the work that a function enqueues.
 class Graph {
  public:
   Graph(const Stream& stream, const std::function<void()>& enqueue) {
-    // Only calls of this thread are watched, so that other threads may allocate meanwhile.
+    // Thread-local capture, so that other threads may allocate memory meanwhile.
     LIFEIQA_CUDA(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal));
     try {
       enqueue();
     } catch (...) {
-      // The stream stays unusable until its capture is ended.
+      // The stream is unusable until the capture ends.
       if (cudaStreamEndCapture(stream.get(), &graph_) == cudaSuccess) destroy();
       throw;
     }

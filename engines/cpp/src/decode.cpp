@@ -2,26 +2,26 @@
 
 #include <cstring>
 
-#include "digest.hpp"
 #include "error.hpp"
 #include "exif.hpp"
+#include "file.hpp"
 
 namespace lifeiqa {
 namespace {
 
 constexpr auto formats = "JPEG, PNG";
 
-Image named(const std::string& name, Bytes file, std::int64_t max_pixels) {
+Image decode_named(const std::string& name, Bytes file, std::int64_t max_pixels) {
   try {
     Decoded decoded;
     if (file.starts_with("\xff\xd8\xff", 3)) {
-      decoded = decoded_jpeg(file, max_pixels);
+      decoded = decode_jpeg(file, max_pixels);
     } else if (file.starts_with("\x89PNG\r\n\x1a\n", 8)) {
-      decoded = decoded_png(file, max_pixels);
+      decoded = decode_png(file, max_pixels);
     } else {
-      fail(Code::image, "not an image in a format that is read (", formats, ")");
+      fail(Code::image, "not an image in a supported format (", formats, ")");
     }
-    return upright(std::move(decoded.image), decoded.orientation);
+    return oriented(std::move(decoded.image), decoded.orientation);
   } catch (const Error& error) {
     fail(error.code(), name, ": ", error.what());
   }
@@ -39,13 +39,13 @@ Bytes Bytes::from(std::size_t start) const noexcept {
 
 Image decode(const void* data, std::size_t length, const std::string& name,
              std::int64_t max_pixels) {
-  const std::string words = name.empty() ? "<" + std::to_string(length) + " bytes>" : name;
-  return named(words, {static_cast<const std::uint8_t*>(data), length}, max_pixels);
+  const std::string shown = name.empty() ? "<" + std::to_string(length) + " bytes>" : name;
+  return decode_named(shown, {static_cast<const std::uint8_t*>(data), length}, max_pixels);
 }
 
 Image decode_file(const std::string& path, std::int64_t max_pixels) {
-  const std::vector<std::uint8_t> file = contents_of(path, Code::image);
-  return named(path, {file.data(), file.size()}, max_pixels);
+  const std::vector<std::uint8_t> file = read_file(path, Code::image);
+  return decode_named(path, {file.data(), file.size()}, max_pixels);
 }
 
 bool has_decoding() noexcept { return true; }

@@ -1,4 +1,4 @@
-// From the bytes of a file to RGB, by the policy of README.md, which is that of
+// Decodes an image file to RGB as docs/reference/preprocessing.md specifies. Mirrors
 // lifeiqa/preprocess/decode.py.
 #pragma once
 
@@ -6,23 +6,23 @@
 
 namespace lifeiqa {
 
-// The bytes of a file, which somebody else owns.
+// The bytes of a file. The caller owns them.
 struct Bytes {
   const std::uint8_t* data = nullptr;
   std::size_t length = 0;
 
   bool starts_with(const char* magic, std::size_t size) const noexcept;
-  Bytes from(std::size_t start) const noexcept;  // empty where there is no more
+  Bytes from(std::size_t start) const noexcept;  // empty past the end
 };
 
-// What the decoder of one format gives: the image as it is stored, and how it is to be turned.
+// The result of a decoder: the image as stored, and the orientation to apply.
 struct Decoded {
   Image image;
-  int orientation = 1;  // EXIF's number; 1 is upright
+  int orientation = 1;  // EXIF orientation; 1 is upright
 };
 
-// Each throws Error(image) without the name of the file, which decode() puts before it.
-Decoded decoded_jpeg(Bytes file, std::int64_t max_pixels);
-Decoded decoded_png(Bytes file, std::int64_t max_pixels);
+// Both throw Error(image) without the name of the file. decode() puts the name in front.
+Decoded decode_jpeg(Bytes file, std::int64_t max_pixels);
+Decoded decode_png(Bytes file, std::int64_t max_pixels);
 
 }  // namespace lifeiqa

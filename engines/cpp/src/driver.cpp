@@ -8,17 +8,16 @@ namespace lifeiqa {
 namespace {
 
 constexpr auto driver_name = "libcuda.so.1";
-constexpr int major_attribute = 75,
-              minor_attribute = 76;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_
+constexpr int capability_major = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+constexpr int capability_minor = 76;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR
 
-// The driver's own library, loaded for as long as the process lives, as CUDA wants it.
+// The library of the driver. It is never unloaded, as CUDA requires.
 class Driver {
  public:
   Driver() : library_(dlopen(driver_name, RTLD_NOW)) {
     if (library_ == nullptr) {
-      fail(Code::device, "there is no CUDA driver here (", dlerror(),
-           "). This needs an NVIDIA GPU and its driver; an ONNX file is scored without them, with "
-           "provider cpu");
+      fail(Code::device, "no CUDA driver found (", dlerror(),
+           "). CUDA needs an NVIDIA GPU and its driver");
     }
   }
 
@@ -31,7 +30,7 @@ class Driver {
     const int status = reinterpret_cast<int (*)(Arguments...)>(found)(arguments...);
     if (status != 0) {
       fail(Code::device, function, " of ", driver_name, " failed: error ", status, meaning(status),
-           ". See whether nvidia-smi works");
+           ". Check whether nvidia-smi works");
     }
   }
 
@@ -54,14 +53,14 @@ Device cuda_device() {
   int count = 0, device = 0, major = 0, minor = 0;
   driver.call("cuDeviceGetCount", &count);
   if (count < 1) {
-    fail(Code::device, "CUDA device 0 was asked for, and the driver has ", count,
-         ": see nvidia-smi, and CUDA_VISIBLE_DEVICES where it is set");
+    fail(Code::device, "CUDA device 0 was requested, but the driver has ", count,
+         " devices: check nvidia-smi, and CUDA_VISIBLE_DEVICES if it is set");
   }
   driver.call("cuDeviceGet", &device, 0);
   char name[128] = "";
   driver.call("cuDeviceGetName", &name[0], static_cast<int>(sizeof name), device);
-  driver.call("cuDeviceGetAttribute", &major, major_attribute, device);
-  driver.call("cuDeviceGetAttribute", &minor, minor_attribute, device);
+  driver.call("cuDeviceGetAttribute", &major, capability_major, device);
+  driver.call("cuDeviceGetAttribute", &minor, capability_minor, device);
   return {name, std::to_string(major) + "." + std::to_string(minor)};
 }
 

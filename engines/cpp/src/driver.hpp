@@ -1,4 +1,4 @@
-// The CUDA driver, asked before anything that would crash without one.
+// Queries the CUDA driver before any library that would crash without one is used.
 #pragma once
 
 #include <string>
@@ -10,7 +10,8 @@ struct Device {
   std::string compute_capability;  // "8.9"
 };
 
-// The first device. Throws Error(device) where there is no driver or none. Needs no CUDA to build.
+// The first CUDA device. Throws Error(device) without a driver or a device. The driver is loaded at
+// run time, so that building does not need CUDA.
 Device cuda_device();
 
 }  // namespace lifeiqa

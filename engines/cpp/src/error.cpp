@@ -1,11 +1,13 @@
 #include "error.hpp"
 
+#include <algorithm>
+
 namespace lifeiqa {
 
 Error::~Error() = default;
 
 Status current_status() noexcept {
-  // A message is copied into a Status, and memory for that may be short too.
+  // Copying the message needs memory, which may have run out. Then the message stays empty.
   Status status{Code::internal, {}};
   try {
     throw;
@@ -17,7 +19,7 @@ Status current_status() noexcept {
     }
   } catch (const std::bad_alloc&) {
     try {
-      status.message = "memory ran out";
+      status.message = "out of memory";
     } catch (...) {
     }
   } catch (const std::exception& error) {
@@ -38,6 +40,18 @@ std::string with_commas(std::int64_t number) {
   return text;
 }
 
-std::string in_quotes(const std::string& text) { return "'" + text + "'"; }
+std::string quoted(const std::string& text) { return "'" + text + "'"; }
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string list;
+  for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + text;
+  return list;
+}
+
+void require_choice(const std::string& name, const std::string& value,
+                    const std::vector<std::string>& choices) {
+  if (std::find(choices.begin(), choices.end(), value) != choices.end()) return;
+  fail(Code::config, name, " is ", quoted(value), ": choose one of ", joined(choices));
+}
 
 }  // namespace lifeiqa

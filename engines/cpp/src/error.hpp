@@ -1,4 +1,4 @@
-// Throwing an error with a text made of parts, and turning whatever is thrown into a Status.
+// Throwing an error with a message made of parts, and turning any exception into a Status.
 #pragma once
 
 #include <exception>
@@ -13,7 +13,7 @@ namespace lifeiqa {
 template <typename... Parts>
 [[noreturn]] void fail(Code code, const Parts&... parts) {
   std::ostringstream text;
-  text.imbue(std::locale::classic());  // whatever the program's own does to numbers
+  text.imbue(std::locale::classic());  // the program's own locale may format numbers differently
   (text << ... << parts);
   throw Error(code, text.str());
 }
@@ -21,7 +21,7 @@ template <typename... Parts>
 // The Status of the exception that is being handled.
 Status current_status() noexcept;
 
-// The Result of a function that throws.
+// Calls a function that may throw. Returns its value or the error as a Result.
 template <typename Function>
 auto guarded(Function&& function) noexcept -> Result<decltype(function())> {
   try {
@@ -34,7 +34,14 @@ auto guarded(Function&& function) noexcept -> Result<decltype(function())> {
 // 128000000 -> "128,000,000"
 std::string with_commas(std::int64_t number);
 
-// As Python writes a text in an error: 'text'
-std::string in_quotes(const std::string& text);
+// text -> 'text', as Python's repr does
+std::string quoted(const std::string& text);
+
+// {"a", "b"} -> "a, b"
+std::string joined(const std::vector<std::string>& texts);
+
+// Throws Error(config) unless the value of a setting is one of the choices.
+void require_choice(const std::string& name, const std::string& value,
+                    const std::vector<std::string>& choices);
 
 }  // namespace lifeiqa

@@ -11,16 +11,16 @@ namespace {
 
 constexpr unsigned orientation_tag = 0x0112;
 
-// Numbers of a TIFF file, in the order of bytes that its header states.
-class Numbers {
+// Reads the numbers of a TIFF file in its byte order.
+class TiffReader {
  public:
-  Numbers(Bytes data, bool big_endian) : data_(data), big_endian_(big_endian) {}
+  TiffReader(Bytes data, bool big_endian) : data_(data), big_endian_(big_endian) {}
 
   bool has(std::size_t at, std::size_t size) const {
     return at <= data_.length && size <= data_.length - at;
   }
 
-  // The caller asks `has` first.
+  // Requires has(start, size).
   std::uint32_t at(std::size_t start, std::size_t size) const {
     std::uint32_t value = 0;
     for (std::size_t each = 0; each < size; ++each) {
@@ -34,8 +34,8 @@ class Numbers {
   bool big_endian_;
 };
 
-// The width of a whole number in a TIFF directory; 0 for every other type.
-std::size_t width_of(std::uint32_t type) {
+// Bytes of an integer type of TIFF; 0 for any other type.
+std::size_t integer_size(std::uint32_t type) {
   switch (type) {
     case 3:  // SHORT
     case 8:  // SSHORT
@@ -48,10 +48,10 @@ std::size_t width_of(std::uint32_t type) {
   }
 }
 
-// The orientation in the first directory; 0 where it has none.
-std::uint32_t in_directory(Bytes exif) {
+// The orientation in the first directory; 0 if it has none.
+std::uint32_t orientation_in_directory(Bytes exif) {
   const bool big_endian = exif.starts_with("MM", 2);
-  const Numbers numbers(exif, big_endian);
+  const TiffReader numbers(exif, big_endian);
   if (exif.length < 8) return 0;
   std::size_t at = numbers.at(4, 4);
   if (!numbers.has(at, 2)) return 0;
@@ -59,17 +59,17 @@ std::uint32_t in_directory(Bytes exif) {
   at += 2;
   std::uint32_t found = 0;
   for (std::uint32_t entry = 0; entry < entries && numbers.has(at, 12); ++entry, at += 12) {
-    const std::size_t width = width_of(numbers.at(at + 2, 2));
+    const std::size_t size = integer_size(numbers.at(at + 2, 2));
     const std::uint64_t count = numbers.at(at + 4, 4);
-    if (numbers.at(at, 2) != orientation_tag || width == 0 || count == 0) continue;
-    const std::size_t value = count * width <= 4 ? at + 8 : numbers.at(at + 8, 4);
-    if (numbers.has(value, count * width)) found = numbers.at(value, width);
+    if (numbers.at(at, 2) != orientation_tag || size == 0 || count == 0) continue;
+    const std::size_t value = count * size <= 4 ? at + 8 : numbers.at(at + 8, 4);
+    if (numbers.has(value, count * size)) found = numbers.at(value, size);
   }
   return found;
 }
 
-// The digit in tiff:Orientation="6" or <tiff:Orientation>6; 0 where there is none.
-std::uint32_t in_xmp(Bytes xmp) {
+// The digit in tiff:Orientation="6" or <tiff:Orientation>6; 0 if there is none.
+std::uint32_t orientation_in_xmp(Bytes xmp) {
   const std::string_view text(reinterpret_cast<const char*>(xmp.data), xmp.length);
   constexpr std::string_view name = "tiff:Orientation";
   for (std::size_t at = text.find(name); at != text.npos; at = text.find(name, at + 1)) {
@@ -99,24 +99,24 @@ int orientation_of(Bytes exif, Bytes xmp) {
   std::uint32_t found = 0;
   if (exif.length > 0) {
     if (!is_tiff(exif)) return 1;
-    found = in_directory(exif);
+    found = orientation_in_directory(exif);
   }
-  if (found == 0) found = in_xmp(xmp);
+  if (found == 0) found = orientation_in_xmp(xmp);
   return found >= 1 && found <= 8 ? static_cast<int>(found) : 1;
 }
 
-Image upright(Image image, int orientation) {
+Image oriented(Image image, int orientation) {
   if (orientation == 1) return image;
-  const bool sideways = orientation >= 5;
+  const bool transposed = orientation >= 5;
   const bool flip_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool flip_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
   Image turned =
-      sideways ? empty_image(image.height, image.width) : empty_image(image.width, image.height);
+      transposed ? empty_image(image.height, image.width) : empty_image(image.width, image.height);
   std::uint8_t* out = turned.rgb.data();
   for (int y = 0; y < turned.height; ++y) {
     for (int x = 0; x < turned.width; ++x) {
-      // Where the sample comes from, first in axes that are not yet flipped.
-      int from_x = sideways ? y : x, from_y = sideways ? x : y;
+      // Source of this pixel, before flipping.
+      int from_x = transposed ? y : x, from_y = transposed ? x : y;
       if (flip_x) from_x = image.width - 1 - from_x;
       if (flip_y) from_y = image.height - 1 - from_y;
       const std::size_t at =

@@ -1,16 +1,16 @@
-// The orientation in EXIF or XMP data, found where Pillow finds it.
+// The orientation in EXIF or XMP data. Finds it in the same places as Pillow.
 #pragma once
 
 #include "decode.hpp"
 
 namespace lifeiqa {
 
-// EXIF's orientation, 1 to 8; 1 where there is none or it cannot be read.
+// The EXIF orientation, 1 to 8; 1 if it is missing or unreadable.
 //
-// exif: a TIFF header and its directories, empty where there is none; xmp: the text of a packet.
+// exif: a TIFF header and its directories, may be empty; xmp: the text of a packet, may be empty.
 int orientation_of(Bytes exif, Bytes xmp);
 
-// An image turned upright.
-Image upright(Image image, int orientation);
+// Applies an orientation, so that the image is upright.
+Image oriented(Image image, int orientation);
 
 }  // namespace lifeiqa

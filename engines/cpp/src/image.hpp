@@ -5,7 +5,7 @@
 
 namespace lifeiqa {
 
-// An image that somebody else owns: rows of width * 3 bytes, `stride` bytes apart.
+// An image whose memory the caller owns: rows of width * 3 bytes that start `stride` bytes apart.
 struct View {
   const std::uint8_t* rgb = nullptr;
   int width = 0;
@@ -27,7 +27,7 @@ inline Image empty_image(int width, int height) {
   return image;
 }
 
-// Throws Error(image) where an image is larger than the limit; asked before memory is taken.
+// Throws Error(image) if an image is larger than the limit. Call it before allocating the image.
 inline void require_size(std::int64_t width, std::int64_t height, std::int64_t max_pixels) {
   if (width * height > max_pixels) {
     fail(Code::image, width, "x", height, " has more than ", with_commas(max_pixels),

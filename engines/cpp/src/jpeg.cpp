@@ -1,10 +1,10 @@
-// JPEG through libjpeg-turbo, with the accurate transform and the smooth enlargement of colour,
-// which are its defaults and Pillow's: the quality of the image is what is measured.
+// Decodes JPEG with libjpeg-turbo. The accurate DCT and smooth chroma upsampling are its defaults,
+// and those of Pillow.
 #include <algorithm>
 #include <csetjmp>
 #include <cstring>
 // clang-format off
-#include <cstdio>     // before jpeglib.h, which needs it and does not say so
+#include <cstdio>     // jpeglib.h needs it, but does not include it
 #include <jpeglib.h>
 // clang-format on
 
@@ -16,13 +16,13 @@
 namespace lifeiqa {
 namespace {
 
-constexpr char exif_header[] = "Exif\0";                       // two zero bytes end it
-constexpr char xmp_header[] = "http://ns.adobe.com/xap/1.0/";  // one does
-// Encoders write up to about twenty; each may take as long as the whole image.
+constexpr char exif_header[] = "Exif\0";                       // ends with two zero bytes
+constexpr char xmp_header[] = "http://ns.adobe.com/xap/1.0/";  // ends with one zero byte
+// Encoders write up to about 20 scans. Each scan may take as long as a whole image.
 constexpr int max_scans = 100;
 
-// libjpeg reports an error by a jump out of its own frames. What it jumps over must need no
-// destructor, so that everything that owns memory lies in this object, outside of the jump.
+// libjpeg reports an error with longjmp, which skips destructors. So everything that owns memory is
+// a member of this object, and no local variable of the steps does.
 class JpegFile {
  public:
   explicit JpegFile(Bytes file) : file_(file) {
@@ -32,7 +32,7 @@ class JpegFile {
       info->err->format_message(info, self->message_);
       std::longjmp(self->jump_, 1);
     };
-    // A warning, which Pillow does not show either.
+    // Warnings are ignored, as in Pillow.
     errors_.emit_message = [](j_common_ptr, int) {};
     progress_.progress_monitor = [](j_common_ptr info) {
       auto* self = static_cast<JpegFile*>(info->client_data);
@@ -59,13 +59,13 @@ class JpegFile {
     row_.resize(static_cast<std::size_t>(state_.output_width) *
                 static_cast<std::size_t>(state_.output_components));
     out_ = decoded.image.rgb.data();
-    decoded.orientation = orientation();  // now: libjpeg drops the markers with the last row
+    decoded.orientation = orientation();  // before the last row, when libjpeg frees the markers
     run(&JpegFile::read_rows);
     return decoded;
   }
 
  private:
-  // Runs a step in which libjpeg may jump out.
+  // Runs a step that libjpeg may leave with longjmp.
   void run(bool (JpegFile::*step)()) {
     if (setjmp(jump_) != 0) {
       if (too_many_scans_) fail(Code::image, "more than ", max_scans, " scans; save it again");
@@ -80,7 +80,7 @@ class JpegFile {
     source_.next_input_byte = file_.data;
     source_.bytes_in_buffer = file_.length;
     source_.init_source = [](j_decompress_ptr) {};
-    // Nothing more comes: libjpeg gives back what it has, and the step is not done.
+    // There is no more data. libjpeg then suspends, and the step reports that it is not done.
     source_.fill_input_buffer = [](j_decompress_ptr) -> boolean { return FALSE; };
     source_.skip_input_data = [](j_decompress_ptr info, long count) {
       if (count <= 0) return;
@@ -108,7 +108,7 @@ class JpegFile {
     return jpeg_finish_decompress(&state_) == TRUE;
   }
 
-  // Pillow's way from grey and from CMYK, which Adobe stores inverted, to RGB.
+  // From grey, or from CMYK that Adobe stores inverted, to RGB, with Pillow's rounding.
   void convert_row() {
     const std::uint8_t* in = row_.data();
     std::uint8_t* out = out_;
@@ -126,7 +126,7 @@ class JpegFile {
   }
 
   int orientation() const {
-    std::vector<std::uint8_t> exif;  // a large block is spread over several markers
+    std::vector<std::uint8_t> exif;  // a large block spans several markers
     Bytes xmp;
     for (jpeg_saved_marker_ptr each = state_.marker_list; each != nullptr; each = each->next) {
       const Bytes marker{each->data, each->data_length};
@@ -153,7 +153,7 @@ class JpegFile {
 
 }  // namespace
 
-Decoded decoded_jpeg(Bytes file, std::int64_t max_pixels) {
+Decoded decode_jpeg(Bytes file, std::int64_t max_pixels) {
   return JpegFile(file).decode(max_pixels);
 }
 

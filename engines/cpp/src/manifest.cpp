@@ -6,8 +6,8 @@
 
 #include "canonical.hpp"
 #include "crop_plan.hpp"
-#include "digest.hpp"
 #include "error.hpp"
+#include "file.hpp"
 #include "resize.hpp"
 
 namespace lifeiqa {
@@ -15,10 +15,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int newest_format = 2;  // of the JSON layout; format 1 is read as well
-constexpr auto checksum = "checksum";
+constexpr int latest_format = 2;  // of the JSON layout; format 1 is read as well
+constexpr auto checksum_key = "checksum";
 
-json parsed(const std::string& text, const std::string& origin) {
+json parse_object(const std::string& text, const std::string& origin) {
   json values;
   try {
     values = json::parse(text);
@@ -26,20 +26,21 @@ json parsed(const std::string& text, const std::string& origin) {
     fail(Code::artifact, origin, ": the manifest cannot be read: ", error.what());
   }
   if (!values.is_object()) {
-    fail(Code::artifact, origin, ": the manifest cannot be read: it is no JSON object");
+    fail(Code::artifact, origin, ": the manifest cannot be read: not a JSON object");
   }
   return values;
 }
 
-std::string canonical_of(const json& values, const std::string& origin) {
+std::string checksum_of(const json& values, const std::string& origin) {
   try {
-    return canonical(values);
+    const std::string text = canonical(values);
+    return sha256_of(text.data(), text.size());
   } catch (const Error& error) {
     fail(Code::artifact, origin, ": the manifest cannot be read: ", error.what());
   }
 }
 
-int whole_number(const json& values, const char* name) {
+int positive_integer(const json& values, const char* name) {
   const json& value = values.at(name);
   if (!value.is_number_integer() || value < 1 || value > 1'000'000) {
     fail(Code::config, name, " is ", value.dump(), ": a whole number of at least 1 is expected");
@@ -47,66 +48,61 @@ int whole_number(const json& values, const char* name) {
   return value.get<int>();
 }
 
-std::optional<int> optional_number(const json& values, const char* name) {
+std::optional<int> optional_integer(const json& values, const char* name) {
   if (!values.contains(name) || values.at(name).is_null()) return std::nullopt;
-  return whole_number(values, name);
+  return positive_integer(values, name);
 }
 
-std::string one_of(const json& values, const char* name,
-                   std::initializer_list<const char*> choices) {
+std::string choice(const json& values, const char* name, const std::vector<std::string>& choices) {
   const auto value = values.at(name).get<std::string>();
-  std::string known;
-  for (const char* each : choices) {
-    if (value == each) return value;
-    known += (known.empty() ? "" : ", ") + std::string(each);
-  }
-  fail(Code::config, name, " is ", in_quotes(value), ": choose one of ", known);
+  require_choice(name, value, choices);
+  return value;
 }
 
-// Refuses settings that this library does not know: a score without them would be another one.
-void require_known(const json& values, const char* what, const std::vector<std::string>& names) {
-  std::string unknown, known;
-  for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+// Refuses unknown settings: without them the score could be a different one.
+void require_known(const json& values, const char* what, const std::vector<std::string>& known) {
+  std::vector<std::string> unknown;
   for (const auto& [name, value] : values.items()) {
-    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    unknown += (unknown.empty() ? "" : ", ") + name;
+    if (std::find(known.begin(), known.end(), name) == known.end()) unknown.push_back(name);
   }
   if (unknown.empty()) return;
-  fail(Code::config, what, " has no ", unknown, "; it has ", known,
+  fail(Code::config, what, " has no ", joined(unknown), "; it has ", joined(known),
        ". A file written by a newer lifeiqa needs that version to be read");
 }
 
-Preprocessing preprocessing_of(const json& values) {
-  const json& feed = values.at("preprocessing");
-  require_known(feed, "Preprocessing", {"crops", "mean", "resample", "short_side", "std"});
-  Preprocessing found;
-  found.size = whole_number(values.at("config"), "crop_size");
-  found.short_side = optional_number(feed, "short_side");
-  found.resample = feed.value("resample", found.resample);
-  found.plan = feed.value("crops", found.plan);
-  require_kernel(found.resample);
-  CropPlan::parse(found.plan);
-  return found;
+Preprocessing preprocessing_from(const json& values) {
+  const json& settings = values.at("preprocessing");
+  require_known(settings, "Preprocessing", {"crops", "mean", "resample", "short_side", "std"});
+  Preprocessing preprocessing;
+  preprocessing.size = positive_integer(values.at("config"), "crop_size");
+  preprocessing.short_side = optional_integer(settings, "short_side");
+  preprocessing.resample = settings.value("resample", preprocessing.resample);
+  preprocessing.plan = settings.value("crops", preprocessing.plan);
+  require_kernel(preprocessing.resample);
+  CropPlan::parse(preprocessing.plan);
+  return preprocessing;
 }
 
-EngineInfo engine_of(const json& values, int format) {
-  const char* runtime = format == 1 ? "flavour" : "runtime";
+EngineInfo engine_from(const json& values, int format) {
+  const char* const runtime_key = format == 1 ? "flavour" : "runtime";
   require_known(
       values, "EngineInfo",
       {"arithmetic", "compute_capability", "driver", "gpu", "hardware_compatibility", "profiles",
-       "refittable", runtime, "stripped", "tensors", "version", "version_compatible"});
+       "refittable", runtime_key, "stripped", "tensors", "version", "version_compatible"});
   EngineInfo info;
-  info.runtime = values.at(runtime).get<std::string>();
+  info.runtime = values.at(runtime_key).get<std::string>();
   info.version = values.at("version").get<std::string>();
   info.compute_capability = values.at("compute_capability").get<std::string>();
   info.hardware_compatibility = values.value("hardware_compatibility", info.hardware_compatibility);
   info.version_compatible = values.value("version_compatible", false);
   info.stripped = values.value("stripped", false);
-  for (const json& each : values.at("profiles")) {
-    info.profiles.push_back({whole_number(each, "minimum"), whole_number(each, "maximum")});
-    if (info.profiles.back().minimum > info.profiles.back().maximum) {
-      fail(Code::config, "profiles: a minimum is above its maximum");
+  for (const json& profile : values.at("profiles")) {
+    const int minimum = positive_integer(profile, "minimum");
+    const int maximum = positive_integer(profile, "maximum");
+    if (minimum > maximum) {
+      fail(Code::config, "profiles: minimum ", minimum, " is above maximum ", maximum);
     }
+    info.profiles.push_back({minimum, maximum});
   }
   if (info.profiles.empty()) {
     fail(Code::config, "profiles: an engine has at least one batch size");
@@ -114,41 +110,44 @@ EngineInfo engine_of(const json& values, int format) {
   return info;
 }
 
-Manifest understood(const json& values) {
-  const int format = values.value("format", 0);
-  if (format < 1 || format > newest_format) {
-    fail(Code::artifact, "its format is ", format, ", and this lifeiqa reads formats 1 and ",
-         newest_format, "; a newer format needs a newer lifeiqa");
-  }
-  Manifest manifest;
-  manifest.kind = one_of(values, "kind", {"checkpoint", "onnx", "engine"});
-  manifest.batch = optional_number(values, "batch");
-  Model& model = manifest.model;
-  model.name = values.at("name").get<std::string>();
-  model.precision = one_of(values, "precision", {"fp32", "fp16", "int8"});
-  model.preprocessing = preprocessing_of(values);
-  const json& labels = values.at("labels");
-  require_known(labels, "Labels", {"dataset", "direction", "high", "low", "normalised"});
-  model.low = labels.at("low").get<double>();
-  model.high = labels.at("high").get<double>();
-  model.higher_is_better = labels.value("direction", "higher") == "higher";
+void read_labels(const json& values, Model& model) {
+  require_known(values, "Labels", {"dataset", "direction", "high", "low", "normalised"});
+  model.low = values.at("low").get<double>();
+  model.high = values.at("high").get<double>();
+  model.higher_is_better = values.value("direction", "higher") == "higher";
   if (!std::isfinite(model.low) || !std::isfinite(model.high) || model.low >= model.high) {
     fail(Code::config, "label range ", model.low, "..", model.high, ": low must be below high");
   }
+}
+
+Manifest manifest_from_values(const json& values) {
+  const int format = values.value("format", 0);
+  if (format < 1 || format > latest_format) {
+    fail(Code::artifact, "its format is ", format, ", and this lifeiqa reads formats 1 and ",
+         latest_format, "; a newer format needs a newer lifeiqa");
+  }
+  Manifest manifest;
+  manifest.kind = choice(values, "kind", {"checkpoint", "onnx", "engine"});
+  manifest.batch = optional_integer(values, "batch");
+  manifest.model.name = values.at("name").get<std::string>();
+  manifest.model.precision = choice(values, "precision", {"fp32", "fp16", "int8"});
+  manifest.model.preprocessing = preprocessing_from(values);
+  read_labels(values.at("labels"), manifest.model);
   const json parents = values.value("parents", json::array());
   manifest.source = "MODEL.onnx";
   if (!parents.empty()) manifest.source = parents.at(0).at("file").get<std::string>();
-  if ((manifest.kind == "engine") !=
-      (values.contains("engine") && values.at("engine").is_object())) {
-    fail(Code::artifact, "kind is ", in_quotes(manifest.kind), ", and its engine does not fit");
+  const bool has_engine = values.contains("engine") && values.at("engine").is_object();
+  if ((manifest.kind == "engine") != has_engine) {
+    fail(Code::artifact, "kind is ", quoted(manifest.kind),
+         has_engine ? ", but it describes an engine" : ", but it does not describe its engine");
   }
-  if (manifest.kind == "engine") manifest.engine = engine_of(values.at("engine"), format);
+  if (has_engine) manifest.engine = engine_from(values.at("engine"), format);
   return manifest;
 }
 
-Manifest manifest_of(const json& values, const std::string& origin) {
+Manifest manifest_from_values(const json& values, const std::string& origin) {
   try {
-    return understood(values);
+    return manifest_from_values(values);
   } catch (const Error& error) {
     fail(Code::artifact, origin, ": the manifest cannot be read: ", error.what());
   } catch (const json::exception& error) {
@@ -156,15 +155,21 @@ Manifest manifest_of(const json& values, const std::string& origin) {
   }
 }
 
-// The sum that a sidecar states for its file; null where it states none.
-json stated_sum(const json& values, const std::string& path) {
+// The sha256 that a sidecar states for its model file; null if it states none.
+json stated_sha256(const json& values, const std::string& path) {
   if (values.value("format", 0) == 1) return values.value("sha256", json());
   const json files = values.value("files", json::object());
   if (!files.is_object() || files.size() > 1) {
     fail(Code::artifact, path, ": its manifest names ", files.size(),
-         " files, and models of one file are read: export it again with lifeiqa-export");
+         " files, but only models of one file are supported. Export it again with lifeiqa-export");
   }
   return files.empty() ? json() : files.front();
+}
+
+// A value of a manifest as an error message shows it.
+std::string shown(const json& value) {
+  if (value.is_null()) return "None";
+  return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
 }  // namespace
@@ -173,26 +178,24 @@ std::string sidecar_of(const std::string& path) { return path + ".json"; }
 
 Manifest manifest_from_sidecar(const std::string& path, const std::vector<std::uint8_t>& file) {
   const std::string sidecar = sidecar_of(path);
-  const std::vector<std::uint8_t> text = contents_of(sidecar);
-  json values = parsed(std::string(text.begin(), text.end()), sidecar);
-  const json stated = values.value(checksum, json());
-  values.erase(checksum);
-  const std::string whole = canonical_of(values, sidecar),
-                    sum = sha256_of(whole.data(), whole.size());
-  const std::string name = path.substr(path.find_last_of('/') + 1);
-  if (stated != sum) {
-    const std::string words = stated.is_null()     ? "None"
-                              : stated.is_string() ? stated.get<std::string>()
-                                                   : stated.dump();
-    fail(Code::artifact, sidecar, ": its checksum is ", words, ", its values give ", sum,
-         ". It was changed, or written before manifests had one: export or build ", name, " again");
+  const std::vector<std::uint8_t> text = read_file(sidecar);
+  json values = parse_object(std::string(text.begin(), text.end()), sidecar);
+  const json stated_checksum = values.value(checksum_key, json());
+  values.erase(checksum_key);
+  const std::string checksum = checksum_of(values, sidecar);
+  const std::string name = name_of(path);
+  if (stated_checksum != checksum) {
+    fail(Code::artifact, sidecar, ": its checksum is ", shown(stated_checksum),
+         ", but its values give ", checksum,
+         ". It was changed, or written before manifests had a checksum: export or build ", name,
+         " again");
   }
-  Manifest manifest = manifest_of(values, sidecar);
-  const json said = stated_sum(values, path);
+  Manifest manifest = manifest_from_values(values, sidecar);
+  const json stated = stated_sha256(values, path);
   manifest.model.sha256 = sha256_of(file.data(), file.size());
-  if (said != manifest.model.sha256) {
-    fail(Code::artifact, path, ": its sha256 is ", manifest.model.sha256, ", the manifest ", name,
-         ".json says ", said.is_string() ? said.get<std::string>() : "None",
+  if (stated != manifest.model.sha256) {
+    fail(Code::artifact, path, ": its sha256 is ", manifest.model.sha256, ", but the manifest ",
+         name, ".json states ", shown(stated),
          ". One of the two was replaced: export again with lifeiqa-export");
   }
   return manifest;
@@ -200,7 +203,7 @@ Manifest manifest_from_sidecar(const std::string& path, const std::vector<std::u
 
 Manifest manifest_from_text(const std::string& text, const std::string& origin,
                             const std::vector<std::uint8_t>& file) {
-  Manifest manifest = manifest_of(parsed(text, origin), origin);
+  Manifest manifest = manifest_from_values(parse_object(text, origin), origin);
   manifest.model.sha256 = sha256_of(file.data(), file.size());
   return manifest;
 }

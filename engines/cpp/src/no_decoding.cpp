@@ -1,4 +1,4 @@
-// In place of decode.cpp, exif.cpp, jpeg.cpp and png.cpp where the library is built without them.
+// Replaces decode.cpp, exif.cpp, jpeg.cpp and png.cpp in a build without decoding.
 #include "error.hpp"
 
 namespace lifeiqa {
@@ -6,7 +6,7 @@ namespace {
 
 [[noreturn]] void refuse() {
   fail(Code::missing,
-       "this library was built without decoding; pass pixels, or build it with "
+       "this library was built without decoding; pass pixels, or rebuild it with "
        "-DLIFEIQA_DECODING=ON, libjpeg-turbo and libpng");
 }
 

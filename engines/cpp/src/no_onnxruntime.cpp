@@ -1,12 +1,12 @@
-// In place of onnxruntime.cpp where the library is built without it.
+// Replaces onnxruntime.cpp in a build without ONNX Runtime.
 #include "error.hpp"
 #include "runtime.hpp"
 
 namespace lifeiqa {
 
-Opened open_onnx(const std::string& path, const std::vector<std::uint8_t>&, const Options&) {
+OpenedModel open_onnx(const std::string& path, const std::vector<std::uint8_t>&, const Options&) {
   fail(Code::missing, path,
-       ": this library was built without ONNX Runtime; build it with "
+       ": this library was built without ONNX Runtime; rebuild it with "
        "-DONNXRUNTIME_ROOT=FOLDER");
 }
 

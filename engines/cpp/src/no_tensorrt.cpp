@@ -1,16 +1,15 @@
-// In place of tensorrt.cpp where the library is built without it.
+// Replaces tensorrt.cpp in a build without TensorRT.
 #include "error.hpp"
 #include "runtime.hpp"
 
 namespace lifeiqa {
 
-Opened open_engine(const std::string& path, const std::vector<std::uint8_t>& file, const Options&) {
-  manifest_from_sidecar(path, file);  // what is wrong with the file is said first
+std::unique_ptr<Runtime> open_engine(const std::string& path, const std::vector<std::uint8_t>&,
+                                     const Manifest&) {
   fail(Code::missing, path,
-       ": this library was built without TensorRT; build it with "
-       "-DTENSORRT_ROOT=FOLDER");
+       ": this library was built without TensorRT; rebuild it with -DTENSORRT_ROOT=FOLDER");
 }
 
-bool has_tensorrt() noexcept { return false; }
+std::string built_tensorrt() { return ""; }
 
 }  // namespace lifeiqa

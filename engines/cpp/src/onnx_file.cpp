@@ -5,12 +5,12 @@
 namespace lifeiqa {
 namespace {
 
-constexpr int max_depth = 30;  // nine graphs in one another; a runtime's work may double with each
+constexpr int max_depth = 30;  // nine nested graphs; each may double the work of a runtime
 
 enum class Message { model, training, function, graph, node, attribute, sparse, tensor, other };
 
-// The message in a field of another: every way from a model to its tensors, as in onnx.proto.
-Message inside(Message message, std::uint64_t field) {
+// The message type of a field. Covers every path from a model to its tensors in onnx.proto.
+Message type_of_field(Message message, std::uint64_t field) {
   switch (message) {
     case Message::model:
       if (field == 7) return Message::graph;
@@ -52,33 +52,33 @@ class Walk {
   Walk(const std::string& path, const std::uint8_t* data) : path_(path), data_(data) {}
 
   void visit(Message message, std::size_t at, std::size_t stop, int depth) const {
-    if (depth > max_depth) refuse(at, "its messages are nested too deep");
+    if (depth > max_depth) refuse(at, "its messages are nested too deeply");
     while (at < stop) {
       const std::uint64_t tag = varint(at, stop), field = tag >> 3;
-      if (field == 0) refuse(at, "field 0 cannot be");
+      if (field == 0) refuse(at, "field 0 is invalid");
       switch (tag & 7) {
         case 0: {
           const std::uint64_t value = varint(at, stop);
-          if (message == Message::tensor && field == 14 && value != 0) refuse_outside();
+          if (message == Message::tensor && field == 14 && value != 0) refuse_external();
           break;
         }
         case 1:
-          at = behind(at, 8, stop);
+          at = skip(at, 8, stop);
           break;
         case 2: {
           const std::uint64_t length = varint(at, stop);
-          const std::size_t end = behind(at, length, stop);
-          if (message == Message::tensor && field == 13) refuse_outside();
-          const Message next = inside(message, field);
+          const std::size_t end = skip(at, length, stop);
+          if (message == Message::tensor && field == 13) refuse_external();
+          const Message next = type_of_field(message, field);
           if (next != Message::other) visit(next, at, end, depth + 1);
           at = end;
           break;
         }
         case 5:
-          at = behind(at, 4, stop);
+          at = skip(at, 4, stop);
           break;
-        default:  // groups, which ONNX has none of
-          refuse(at, "its wire type is unknown");
+        default:  // groups, which ONNX does not use
+          refuse(at, "unknown wire type");
       }
     }
   }
@@ -87,7 +87,7 @@ class Walk {
   std::uint64_t varint(std::size_t& at, std::size_t stop) const {
     std::uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (at >= stop) refuse(at, "a number ends behind its message");
+      if (at >= stop) refuse(at, "a number ends after its message");
       const std::uint64_t byte = data_[at++];
       if (shift == 63 && byte > 1) break;
       value |= (byte & 0x7F) << shift;
@@ -96,19 +96,19 @@ class Walk {
     refuse(at, "a number is longer than 64 bits");
   }
 
-  std::size_t behind(std::size_t at, std::uint64_t length, std::size_t stop) const {
-    if (length > stop - at) refuse(at, "a field ends behind its message");
+  std::size_t skip(std::size_t at, std::uint64_t length, std::size_t stop) const {
+    if (length > stop - at) refuse(at, "a field ends after its message");
     return at + static_cast<std::size_t>(length);
   }
 
   [[noreturn]] void refuse(std::size_t at, const char* why) const {
-    fail(Code::artifact, path_, ": not an ONNX model that can be used: byte ", at, ": ", why);
+    fail(Code::artifact, path_, ": not a valid ONNX model: byte ", at, ": ", why);
   }
 
-  [[noreturn]] void refuse_outside() const {
+  [[noreturn]] void refuse_external() const {
     fail(Code::artifact, path_,
-         ": weights of it lie in another file, where a change would go unseen. Export it again "
-         "with lifeiqa-export, which writes one file");
+         ": uses external data, which no checksum covers. Export it again with lifeiqa-export, "
+         "which writes one file");
   }
 
   const std::string& path_;

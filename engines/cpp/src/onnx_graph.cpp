@@ -7,9 +7,9 @@
 namespace lifeiqa {
 namespace {
 
-constexpr std::int64_t open = -1;  // a dimension of any size
+constexpr std::int64_t dynamic = -1;  // a dimension of any size
 
-// An input or output of a graph, as an error names it.
+// An input or output of a graph.
 struct Value {
   std::string name;
   std::string type;
@@ -19,11 +19,11 @@ struct Value {
     return name == other.name && type == other.type && shape == other.shape;
   }
 
-  std::string text() const {
+  std::string description() const {
     std::string sides;
     for (const std::int64_t side : shape) {
       if (!sides.empty()) sides += ", ";
-      sides += side == open ? "N" : std::to_string(side);
+      sides += side == dynamic ? "N" : std::to_string(side);
     }
     return name + " " + type + " (" + sides + ")";
   }
@@ -57,14 +57,14 @@ std::string type_name(ONNXTensorElementDataType type) {
 }
 
 Value value_of(const std::string& name, const Ort::TypeInfo& info) {
-  if (info.GetONNXType() != ONNX_TYPE_TENSOR) return {name, "no tensor", {}};
+  if (info.GetONNXType() != ONNX_TYPE_TENSOR) return {name, "not a tensor", {}};
   const auto tensor = info.GetTensorTypeAndShapeInfo();
   return {name, type_name(tensor.GetElementType()), tensor.GetShape()};
 }
 
 std::string list_of(const std::vector<Value>& values) {
   std::string text;
-  for (const Value& value : values) text += (text.empty() ? "" : ", ") + value.text();
+  for (const Value& value : values) text += (text.empty() ? "" : ", ") + value.description();
   return text.empty() ? "nothing" : text;
 }
 
@@ -82,17 +82,18 @@ void require_graph(const std::string& path, const Ort::Session& session, const M
     outputs.push_back(value_of(name.get(), session.GetOutputTypeInfo(at)));
   }
   const std::int64_t side = manifest.model.preprocessing.size;
-  const std::int64_t batch = manifest.batch ? *manifest.batch : open;
+  const std::int64_t batch = manifest.batch ? *manifest.batch : dynamic;
   const Value crops{input_name, "uint8", {batch, side, side, 3}};
   const Value score{output_name, "float32", {batch}};
-  // How many scores there will be is computed, and may not be known before a run.
-  const Value some{output_name, "float32", {open}};
-  const bool fits = inputs == std::vector<Value>{crops} &&
-                    (outputs == std::vector<Value>{score} || outputs == std::vector<Value>{some});
+  // The graph computes the number of scores, which may not be known before a run.
+  const Value any_count{output_name, "float32", {dynamic}};
+  const bool fits =
+      inputs == std::vector<Value>{crops} &&
+      (outputs == std::vector<Value>{score} || outputs == std::vector<Value>{any_count});
   if (!fits) {
-    fail(Code::artifact, path, ": its graph takes ", list_of(inputs), " and gives ",
-         list_of(outputs), "; by its manifest it takes ", crops.text(), " and gives ", score.text(),
-         ". Export it with lifeiqa-export");
+    fail(Code::artifact, path, ": its graph takes ", list_of(inputs), " and returns ",
+         list_of(outputs), "; its manifest states that it takes ", crops.description(),
+         " and returns ", score.description(), ". Export it with lifeiqa-export");
   }
 }
 
@@ -106,8 +107,9 @@ void require_scores(const std::string& path, const Ort::Value& scores, std::size
   std::string sides;  // as Python writes a tuple
   for (const std::int64_t side : shape) sides += (sides.empty() ? "" : ", ") + std::to_string(side);
   if (shape.size() == 1) sides += ",";
-  fail(Code::artifact, path, ": it gave ", type_name(info.GetElementType()), " (", sides, ") for ",
-       count, " crops, and float32 (", count, ",) is expected. Export it with lifeiqa-export");
+  fail(Code::artifact, path, ": it returned ", type_name(info.GetElementType()), " (", sides,
+       ") for ", count, " crops, but float32 (", count,
+       ",) is expected. Export it with lifeiqa-export");
 }
 
 }  // namespace lifeiqa

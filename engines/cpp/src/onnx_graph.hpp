@@ -1,5 +1,4 @@
-// What ONNX Runtime says of a graph, held against its manifest; the twin of
-// lifeiqa/runtimes/contract.py.
+// Checks that a graph matches its manifest. Mirrors lifeiqa/runtimes/contract.py.
 #pragma once
 
 #include <onnxruntime_cxx_api.h>
@@ -13,10 +12,10 @@ namespace lifeiqa {
 constexpr auto input_name = "crops";
 constexpr auto output_name = "score";
 
-// Throws Error(artifact) where the graph has other inputs or outputs than its manifest says.
+// Throws Error(artifact) unless the graph has the inputs and outputs of its manifest.
 void require_graph(const std::string& path, const Ort::Session& session, const Manifest& manifest);
 
-// Throws Error(artifact) unless these are float32 (count,).
+// Throws Error(artifact) unless the scores are float32 (count,).
 void require_scores(const std::string& path, const Ort::Value& scores, std::size_t count);
 
 }  // namespace lifeiqa

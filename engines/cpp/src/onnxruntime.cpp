@@ -1,4 +1,4 @@
-// ONNX Runtime on a CPU or a CUDA device; the twin of lifeiqa/runtimes/onnxruntime/session.py.
+// ONNX Runtime on a CPU or a CUDA device. Mirrors lifeiqa/runtimes/onnxruntime/session.py.
 #include <onnxruntime_cxx_api.h>
 
 #include <algorithm>
@@ -15,27 +15,25 @@
 namespace lifeiqa {
 namespace {
 
-constexpr auto metadata_key = "lifeiqa";  // of the manifest inside an ONNX file
+constexpr auto manifest_key = "lifeiqa";  // in the metadata of an ONNX file
 
-bool has_cuda() {
+// Whether this ONNX Runtime was built with CUDA.
+bool built_with_cuda() {
   const std::vector<std::string> names = Ort::GetAvailableProviders();
   return std::find(names.begin(), names.end(), "CUDAExecutionProvider") != names.end();
 }
 
-// The provider that was asked for, or an error; CUDA where nobody asked, and it is there.
-bool chooses_cuda(const std::string& asked) {
-  if (!asked.empty() && asked != "cpu" && asked != "cuda") {
-    fail(Code::config, "provider is ", in_quotes(asked), ": choose one of cpu, cuda");
-  }
-  if (asked == "cpu" || (asked.empty() && !has_cuda())) return false;
-  if (!has_cuda()) {
-    fail(Code::config, "provider is 'cuda', and this ONNX Runtime was built without CUDA");
+// Whether to run on CUDA. An empty device means CUDA if the library and the driver support it.
+bool choose_cuda(const std::string& device) {
+  if (device == "cpu" || (device.empty() && !built_with_cuda())) return false;
+  if (!built_with_cuda()) {
+    fail(Code::config, "device is 'cuda', but this ONNX Runtime was built without CUDA");
   }
   try {
     cuda_device();
   } catch (const Error& error) {
-    if (asked.empty()) return false;
-    fail(Code::device, "provider is 'cuda': ", error.what(), ". Or pass provider cpu");
+    if (device.empty()) return false;
+    fail(Code::device, "device is 'cuda': ", error.what(), ". Or use device cpu");
   }
   return true;
 }
@@ -46,21 +44,20 @@ void add_cuda(Ort::SessionOptions& options) {
   Ort::ThrowOnError(api.CreateCUDAProviderOptions(&made));
   const std::unique_ptr<OrtCUDAProviderOptionsV2, decltype(api.ReleaseCUDAProviderOptions)> cuda(
       made, api.ReleaseCUDAProviderOptions);
-  // TF32 is on by default: float32 products would keep 10 bits of each factor.
+  // TF32 is on by default. It would reduce the factors of float32 products to 10 bits.
   const char* const names[] = {"use_tf32"};
   const char* const values[] = {"0"};
   Ort::ThrowOnError(api.UpdateCUDAProviderOptions(cuda.get(), names, values, 1));
   options.AppendExecutionProvider_CUDA_V2(*cuda);
 }
 
-// One environment a process, as ONNX Runtime wants it.
+// ONNX Runtime needs one environment per process.
 const Ort::Env& environment() {
   static const Ort::Env env = [] {
     if (Ort::Global<void>::api_ == nullptr) {
       fail(Code::missing,
-           "the library of ONNX Runtime is older than the headers that this library "
-           "was built with, 1.",
-           ORT_API_VERSION, ": install that or a later one");
+           "libonnxruntime.so is older than the headers that this library was built with, 1.",
+           ORT_API_VERSION, ": install that release or a later one");
     }
     Ort::Env made(ORT_LOGGING_LEVEL_FATAL, "lifeiqa");
     made.DisableTelemetryEvents();
@@ -74,9 +71,6 @@ class OnnxRuntime final : public Runtime {
   OnnxRuntime(const std::string& path, const std::vector<std::uint8_t>& file,
               const Options& options, bool cuda)
       : path_(path), cuda_(cuda) {
-    if (options.threads < 0) {
-      fail(Code::config, "threads is ", options.threads, ": at least 1 is expected");
-    }
     const Ort::Env& env = environment();
     try {
       Ort::SessionOptions settings;
@@ -89,44 +83,43 @@ class OnnxRuntime final : public Runtime {
     }
   }
 
-  // To be called before the first run: what the graph must be.
-  void expect(const Manifest& manifest) {
+  // Checks the graph against its manifest. Call it before the first run.
+  void require_match(const Manifest& manifest) {
     require_graph(path_, session_, manifest);
     size_ = manifest.model.preprocessing.size;
     batch_ = manifest.batch;
   }
 
-  // The manifest inside the file; empty where it carries none.
-  std::string metadata() const {
+  // The manifest inside the file; empty if there is none.
+  std::string embedded_manifest() const {
     const Ort::AllocatorWithDefaultOptions allocator;
     const Ort::ModelMetadata found = session_.GetModelMetadata();
-    const auto text = found.LookupCustomMetadataMapAllocated(metadata_key, allocator);
+    const auto text = found.LookupCustomMetadataMapAllocated(manifest_key, allocator);
     return text ? std::string(text.get()) : std::string();
   }
 
   void run(const std::uint8_t* crops, std::size_t count, float* scores) override {
-    if (!batch_) return run_whole(crops, count, scores);
-    // A graph of one batch size: the last piece is filled up with copies of its first crop, which
-    // cannot bring an infinity into the batch, unlike memory as it is found.
-    const std::size_t crop = bytes_of_crop(), whole = static_cast<std::size_t>(*batch_);
-    for (std::size_t start = 0; start < count; start += whole) {
-      const std::size_t length = std::min(whole, count - start);
-      const std::uint8_t* piece = crops + start * crop;
-      if (length == whole) {
-        run_whole(piece, whole, scores + start);
+    if (!batch_) return run_batch(crops, count, scores);
+    // The graph has a static batch size. The last batch is padded with copies of its first crop.
+    const std::size_t crop = bytes_of_crop(), size = static_cast<std::size_t>(*batch_);
+    for (std::size_t start = 0; start < count; start += size) {
+      const std::size_t length = std::min(size, count - start);
+      const std::uint8_t* batch = crops + start * crop;
+      if (length == size) {
+        run_batch(batch, size, scores + start);
         continue;
       }
-      std::vector<std::uint8_t> filled(piece, piece + length * crop);
-      for (std::size_t each = length; each < whole; ++each) {
-        filled.insert(filled.end(), piece, piece + crop);
+      std::vector<std::uint8_t> padded(batch, batch + length * crop);
+      for (std::size_t each = length; each < size; ++each) {
+        padded.insert(padded.end(), batch, batch + crop);
       }
-      std::vector<float> all(whole);
-      run_whole(filled.data(), whole, all.data());
-      std::copy_n(all.begin(), length, scores + start);
+      std::vector<float> padded_scores(size);
+      run_batch(padded.data(), size, padded_scores.data());
+      std::copy_n(padded_scores.begin(), length, scores + start);
     }
   }
 
-  std::string words() const override {
+  std::string description() const override {
     return "ONNX Runtime " + Ort::GetVersionString() + (cuda_ ? " CUDA" : " CPU");
   }
 
@@ -135,13 +128,13 @@ class OnnxRuntime final : public Runtime {
     return static_cast<std::size_t>(size_) * static_cast<std::size_t>(size_) * 3;
   }
 
-  void run_whole(const std::uint8_t* crops, std::size_t count, float* scores) {
-    std::unique_lock<std::mutex> turn(lock_, std::defer_lock);
-    if (cuda_) turn.lock();
+  void run_batch(const std::uint8_t* crops, std::size_t count, float* scores) {
+    std::unique_lock<std::mutex> guard(mutex_, std::defer_lock);
+    if (cuda_) guard.lock();
     const std::array<std::int64_t, 4> shape = {static_cast<std::int64_t>(count), size_, size_, 3};
     const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
     try {
-      // ONNX Runtime does not write into an input; its interface has no way to say so.
+      // ONNX Runtime does not write to an input, but its interface takes a pointer to non-const.
       const Ort::Value input = Ort::Value::CreateTensor<std::uint8_t>(
           memory, const_cast<std::uint8_t*>(crops), count * bytes_of_crop(), shape.data(),
           shape.size());
@@ -153,7 +146,7 @@ class OnnxRuntime final : public Runtime {
     } catch (const Ort::Exception& error) {
       if (!cuda_) fail(Code::artifact, path_, ": ONNX Runtime cannot run it: ", error.what());
       fail(Code::device, path_, ": ONNX Runtime failed on the GPU: ", error.what(),
-           ". If its memory is short, see what else uses it (nvidia-smi)");
+           ". If it is out of memory, check what else uses the GPU (nvidia-smi)");
     }
   }
 
@@ -162,33 +155,35 @@ class OnnxRuntime final : public Runtime {
   Ort::Session session_{nullptr};
   int size_ = 0;
   std::optional<int> batch_;
-  std::mutex lock_;
+  std::mutex mutex_;
 };
 
 }  // namespace
 
-Opened open_onnx(const std::string& path, const std::vector<std::uint8_t>& file,
-                 const Options& options) {
-  Opened opened;
-  // What is there and no file is an error, not a file that went without its sidecar.
-  const bool beside = std::filesystem::symlink_status(sidecar_of(path)).type() !=
-                      std::filesystem::file_type::not_found;
-  if (beside) opened.manifest = manifest_from_sidecar(path, file);
+OpenedModel open_onnx(const std::string& path, const std::vector<std::uint8_t>& file,
+                      const Options& options) {
+  OpenedModel opened;
+  // A sidecar that exists but is not a file, such as a broken link, is an error.
+  const bool has_sidecar = std::filesystem::symlink_status(sidecar_of(path)).type() !=
+                           std::filesystem::file_type::not_found;
+  if (has_sidecar) opened.manifest = manifest_from_sidecar(path, file);
   require_one_file(path, file);
-  auto runtime = std::make_unique<OnnxRuntime>(path, file, options, chooses_cuda(options.provider));
-  if (!beside) {
-    const std::string text = runtime->metadata();
+  const bool cuda = choose_cuda(options.device);
+  auto runtime = std::make_unique<OnnxRuntime>(path, file, options, cuda);
+  if (!has_sidecar) {
+    const std::string text = runtime->embedded_manifest();
     if (text.empty()) {
       fail(Code::artifact, path,
-           ": it carries no lifeiqa manifest, so its preprocessing and label "
-           "range are unknown. Checkpoints of the published code are read by: lifeiqa convert");
+           ": it has no lifeiqa manifest, so its preprocessing and label range are unknown. "
+           "To convert a checkpoint of the published code: lifeiqa convert");
     }
     opened.manifest = manifest_from_text(text, path, file);
   }
   if (opened.manifest.kind != "onnx") {
-    fail(Code::artifact, path, ": its manifest describes no ONNX model: ", opened.manifest.kind);
+    fail(Code::artifact, path, ": its manifest describes a file of kind ",
+         quoted(opened.manifest.kind), ", not an ONNX model");
   }
-  runtime->expect(opened.manifest);
+  runtime->require_match(opened.manifest);
   opened.runtime = std::move(runtime);
   return opened;
 }

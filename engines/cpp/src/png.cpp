@@ -1,6 +1,6 @@
-// PNG through libpng, which only unpacks: the way from a sample to RGB is that of Pillow and of
-// lifeiqa/preprocess/decode.py, where 16 bits keep their high byte and transparency is laid on
-// white.
+// Decodes PNG with libpng, which only unpacks the samples. The conversion to RGB is that of
+// lifeiqa/preprocess/decode.py: 16-bit samples keep their high byte, and transparency is composited
+// on white.
 #include <png.h>
 
 #include <algorithm>
@@ -20,12 +20,12 @@ namespace {
 
 constexpr int opaque = 255;
 
-std::uint8_t on_white(int sample, int alpha) {
+std::uint8_t composited_on_white(int sample, int alpha) {
   return static_cast<std::uint8_t>((sample * alpha + 255 * (255 - alpha) + 127) / 255);
 }
 
-// libpng reports an error by a jump out of its own frames. What it jumps over must need no
-// destructor, so that everything that owns memory lies in this object, outside of the jump.
+// libpng reports an error with longjmp, which skips destructors. So everything that owns memory is
+// a member of this object, and no local variable of the steps does.
 class PngFile {
  public:
   explicit PngFile(Bytes file) : file_(file) {
@@ -59,15 +59,14 @@ class PngFile {
     for (std::size_t y = 0; y < height_; ++y) row_starts_[y] = first + y * row_bytes_;
     run(&PngFile::read_rows);
     if (!is_rgb) convert(decoded.image.rgb.data());
-    // What stands behind the pixels may hold EXIF data; if it is damaged, the pixels are still
-    // whole.
+    // Chunks after the pixels may hold EXIF data. Damage there does not affect the pixels.
     attempt(&PngFile::read_end);
     decoded.orientation = orientation();
     return decoded;
   }
 
  private:
-  // Whether a step in which libpng may jump out came to its end.
+  // Runs a step that libpng may leave with longjmp. Returns whether the step finished.
   bool attempt(void (PngFile::*step)()) {
     if (setjmp(jump_) != 0) return false;
     (this->*step)();
@@ -88,9 +87,9 @@ class PngFile {
       std::memcpy(out, self->file_.data + self->at_, count);
       self->at_ += count;
     });
-    png_set_user_limits(png_, 0x7fffffff, 0x7fffffff);  // ours is asked before memory is taken
+    png_set_user_limits(png_, 0x7fffffff, 0x7fffffff);  // require_size checks max_pixels instead
     png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_WARN_DISCARD);
-    png_set_packing(png_);  // a byte for each sample of 1, 2 or 4 bits
+    png_set_packing(png_);  // unpacks samples of 1, 2 or 4 bits to a byte each
     png_read_info(png_, info_);
     width_ = png_get_image_width(png_, info_);
     height_ = png_get_image_height(png_, info_);
@@ -102,7 +101,7 @@ class PngFile {
     png_color* palette = nullptr;
     int entries = 0;
     for (std::size_t each = 0; each < palette_.size(); ++each) {
-      const auto grey = static_cast<png_byte>(each);  // Pillow's for an entry that the file lacks
+      const auto grey = static_cast<png_byte>(each);  // as Pillow fills entries that the file lacks
       palette_[each] = {grey, grey, grey};
     }
     if (png_get_PLTE(png_, info_, &palette, &entries) != 0) {
@@ -134,7 +133,7 @@ class PngFile {
       for (std::size_t x = 0; x < width_; ++x, in += channels * step, out += 3) {
         const int alpha = alpha_of(in, step);
         for (int colour = 0; colour < 3; ++colour) {
-          out[colour] = on_white(sample_of(in, colour, step), alpha);
+          out[colour] = composited_on_white(sample_of(in, colour, step), alpha);
         }
       }
     }
@@ -161,7 +160,7 @@ class PngFile {
     if (bits_ == 16 && colour_ == PNG_COLOR_TYPE_GRAY) {
       return (in[0] << 8 | in[1]) == key_.gray ? 0 : opaque;
     }
-    // As Pillow has it: the eight bits of a sample against the low eight of the key.
+    // Like Pillow, compares the 8 bits of a sample with the low 8 bits of the key.
     const bool grey = colour_ == PNG_COLOR_TYPE_GRAY;
     const std::array<int, 3> key = {grey ? key_.gray : key_.red, grey ? key_.gray : key_.green,
                                     grey ? key_.gray : key_.blue};
@@ -192,7 +191,7 @@ class PngFile {
     return orientation_of({exif, length}, xmp);
   }
 
-  // ImageMagick's way to keep EXIF data: three lines of heading, then digits.
+  // EXIF data as ImageMagick stores it: three header lines, then hexadecimal digits.
   static std::vector<std::uint8_t> from_hexadecimal(Bytes text) {
     std::vector<std::uint8_t> bytes;
     int lines = 0, digits = 0, value = 0;
@@ -232,8 +231,6 @@ class PngFile {
 
 }  // namespace
 
-Decoded decoded_png(Bytes file, std::int64_t max_pixels) {
-  return PngFile(file).decode(max_pixels);
-}
+Decoded decode_png(Bytes file, std::int64_t max_pixels) { return PngFile(file).decode(max_pixels); }
 
 }  // namespace lifeiqa

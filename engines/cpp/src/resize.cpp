@@ -11,8 +11,8 @@ namespace {
 constexpr int fraction_bits = 22;
 
 struct Kernel {
-  double (*weight)(double) = nullptr;
-  double support = 0;  // it is zero beyond
+  double (*weight)(double);
+  double support;  // the kernel is zero outside
 };
 
 double triangle(double x) {
@@ -30,21 +30,20 @@ double cubic(double x) {
 }
 
 Kernel kernel_named(const std::string& name) {
-  if (name == "bilinear") return {triangle, 1.0};
-  if (name == "bicubic") return {cubic, 2.0};
-  fail(Code::config, "resample is ", in_quotes(name), ": choose one of bilinear, bicubic");
+  require_choice("resample", name, {"bilinear", "bicubic"});
+  return name == "bilinear" ? Kernel{triangle, 1.0} : Kernel{cubic, 2.0};
 }
 
-// The input samples that make one output sample, and their weights in fixed point.
+// The input samples of one output sample, and their weights in fixed point.
 struct Taps {
   int first = 0;
   std::vector<std::int32_t> weights;
 };
 
-std::vector<Taps> taps_of(int input, int output, const Kernel& kernel) {
+std::vector<Taps> compute_taps(int input, int output, const Kernel& kernel) {
   const double scale = static_cast<double>(input) / output;
-  const double stretch = std::max(1.0, scale);  // a kernel that reduces also smooths
-  const double support = kernel.support * stretch, narrow = 1.0 / stretch;
+  const double stretch = std::max(1.0, scale);  // also low-pass filters when reducing
+  const double support = kernel.support * stretch, inverse = 1.0 / stretch;
   std::vector<Taps> all(static_cast<std::size_t>(output));
   std::vector<double> exact;
   for (int at = 0; at < output; ++at) {
@@ -54,7 +53,7 @@ std::vector<Taps> taps_of(int input, int output, const Kernel& kernel) {
     exact.clear();
     double sum = 0.0;
     for (int each = first; each < last; ++each) {
-      exact.push_back(kernel.weight((each - centre + 0.5) * narrow));
+      exact.push_back(kernel.weight((each - centre + 0.5) * inverse));
       sum += exact.back();
     }
     Taps& taps = all[static_cast<std::size_t>(at)];
@@ -68,48 +67,48 @@ std::vector<Taps> taps_of(int input, int output, const Kernel& kernel) {
   return all;
 }
 
-std::uint8_t rounded(std::int32_t sum) {
+std::uint8_t to_byte(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> fraction_bits, 0, 255));
 }
 
-constexpr std::int32_t half = 1 << (fraction_bits - 1);
+constexpr std::int32_t rounding = 1 << (fraction_bits - 1);
 
-Image horizontally(View from, int width, const Kernel& kernel) {
-  const std::vector<Taps> taps = taps_of(from.width, width, kernel);
+Image resized_horizontally(View from, int width, const Kernel& kernel) {
+  const std::vector<Taps> taps = compute_taps(from.width, width, kernel);
   Image to = empty_image(width, from.height);
   std::uint8_t* out = to.rgb.data();
   for (int y = 0; y < from.height; ++y) {
     for (const Taps& each : taps) {
       const std::uint8_t* in = from.row(y) + std::ptrdiff_t{each.first} * 3;
-      std::int32_t red = half, green = half, blue = half;
+      std::int32_t red = rounding, green = rounding, blue = rounding;
       for (const std::int32_t weight : each.weights) {
         red += in[0] * weight;
         green += in[1] * weight;
         blue += in[2] * weight;
         in += 3;
       }
-      *out++ = rounded(red);
-      *out++ = rounded(green);
-      *out++ = rounded(blue);
+      *out++ = to_byte(red);
+      *out++ = to_byte(green);
+      *out++ = to_byte(blue);
     }
   }
   return to;
 }
 
-Image vertically(View from, int height, const Kernel& kernel) {
-  const std::vector<Taps> taps = taps_of(from.height, height, kernel);
+Image resized_vertically(View from, int height, const Kernel& kernel) {
+  const std::vector<Taps> taps = compute_taps(from.height, height, kernel);
   Image to = empty_image(from.width, height);
   const std::size_t samples = static_cast<std::size_t>(from.width) * 3;
   std::vector<std::int32_t> sums(samples);
   std::uint8_t* out = to.rgb.data();
   for (const Taps& each : taps) {
-    std::fill(sums.begin(), sums.end(), half);
+    std::fill(sums.begin(), sums.end(), rounding);
     for (std::size_t tap = 0; tap < each.weights.size(); ++tap) {
       const std::uint8_t* in = from.row(each.first + static_cast<int>(tap));
       const std::int32_t weight = each.weights[tap];
       for (std::size_t x = 0; x < samples; ++x) sums[x] += in[x] * weight;
     }
-    for (std::size_t x = 0; x < samples; ++x) *out++ = rounded(sums[x]);
+    for (std::size_t x = 0; x < samples; ++x) *out++ = to_byte(sums[x]);
   }
   return to;
 }
@@ -120,10 +119,10 @@ void require_kernel(const std::string& resample) { kernel_named(resample); }
 
 Image resized(View image, Size size, const std::string& resample) {
   const Kernel kernel = kernel_named(resample);
-  if (size.width == image.width) return vertically(image, size.height, kernel);
-  Image narrow = horizontally(image, size.width, kernel);
-  if (size.height == image.height) return narrow;
-  return vertically(view_of(narrow), size.height, kernel);
+  if (size.width == image.width) return resized_vertically(image, size.height, kernel);
+  Image intermediate = resized_horizontally(image, size.width, kernel);
+  if (size.height == image.height) return intermediate;
+  return resized_vertically(view_of(intermediate), size.height, kernel);
 }
 
 }  // namespace lifeiqa

@@ -1,4 +1,4 @@
-// Resizing in fixed point, byte for byte what Pillow gives for one axis at a time.
+// Resizing in fixed point. The result equals that of Pillow for one axis at a time, byte for byte.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 
 namespace lifeiqa {
 
-// Throws Error(config) where the kernel is neither bilinear nor bicubic.
+// Throws Error(config) if the kernel is neither bilinear nor bicubic.
 void require_kernel(const std::string& resample);
 
-// An image at a size that differs from its own in one side at least: the horizontal pass first.
+// Resizes an image, the horizontal pass first. At least one side must differ from the current size.
 Image resized(View image, Size size, const std::string& resample);
 
 }  // namespace lifeiqa

@@ -1,4 +1,4 @@
-// What runs a graph: crops in, scores out.
+// A runtime: crops in, scores out.
 #pragma once
 
 #include <memory>
@@ -11,27 +11,31 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
 
-  // Scores of `count` crops, uint8 (count, size, size, 3), from any thread.
+  // Scores crops, uint8 (count, size, size, 3). Any thread may call it.
   virtual void run(const std::uint8_t* crops, std::size_t count, float* scores) = 0;
 
-  // What runs it, in words.
-  virtual std::string words() const = 0;
+  // Runtime and device for people, "ONNX Runtime 1.23.2 CPU".
+  virtual std::string description() const = 0;
 };
 
-// A runtime and the manifest of the file that it runs.
-struct Opened {
+// A runtime that has loaded a model file, and the manifest of that file.
+struct OpenedModel {
   Manifest manifest;
   std::unique_ptr<Runtime> runtime;
 };
 
-// Each is given the bytes of the file, so that what was checked is what runs.
-Opened open_onnx(const std::string& path, const std::vector<std::uint8_t>& file,
-                 const Options& options);
-Opened open_engine(const std::string& path, const std::vector<std::uint8_t>& file,
-                   const Options& options);
+// Both take the bytes of the file, so that the bytes that were checked are the ones that run.
+// open_onnx also reads the manifest, which may be inside the file.
+OpenedModel open_onnx(const std::string& path, const std::vector<std::uint8_t>& file,
+                      const Options& options);
+std::unique_ptr<Runtime> open_engine(const std::string& path, const std::vector<std::uint8_t>& file,
+                                     const Manifest& manifest);
 
-// Whether the library was built with the runtime that opens it.
+// Whether the library was built with ONNX Runtime.
 bool has_onnxruntime() noexcept;
-bool has_tensorrt() noexcept;
+
+// The TensorRT that the library was built with, "tensorrt" or "tensorrt-rtx"; empty if with
+// neither.
+std::string built_tensorrt();
 
 }  // namespace lifeiqa

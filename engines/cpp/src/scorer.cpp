@@ -1,22 +1,20 @@
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "crop_plan.hpp"
-#include "digest.hpp"
 #include "error.hpp"
+#include "model_file.hpp"
 #include "resize.hpp"
-#include "runtime.hpp"
 
 namespace lifeiqa {
 namespace {
 
-constexpr std::size_t most_crops_at_once = 32;
+constexpr std::size_t max_batch = 32;
 
-// The sum in numpy's order: eight running sums of up to 128 values, halves of more. Another order
-// may differ in the last bit.
+// A sum in NumPy's order, since another order may differ in the last bit: eight running sums for up
+// to 128 values, and recursive halves for more.
 template <typename Value>
-double sum_of(std::size_t first, std::size_t count, const Value& value) {
+double pairwise_sum(std::size_t first, std::size_t count, const Value& value) {
   if (count < 8) {
     double sum = 0.0;
     for (std::size_t at = first; at < first + count; ++at) sum += value(at);
@@ -36,14 +34,15 @@ double sum_of(std::size_t first, std::size_t count, const Value& value) {
   }
   std::size_t half = count / 2;
   half -= half % 8;
-  return sum_of(first, half, value) + sum_of(first + half, count - half, value);
+  return pairwise_sum(first, half, value) + pairwise_sum(first + half, count - half, value);
 }
 
-Score summary_of(std::vector<float> crops) {
+Score pooled(std::vector<float> crops) {
   const auto count = static_cast<double>(crops.size());
   Score score;
-  score.value = sum_of(0, crops.size(), [&](std::size_t at) { return double{crops[at]}; }) / count;
-  const double squares = sum_of(0, crops.size(), [&](std::size_t at) {
+  score.value =
+      pairwise_sum(0, crops.size(), [&](std::size_t at) { return double{crops[at]}; }) / count;
+  const double squares = pairwise_sum(0, crops.size(), [&](std::size_t at) {
     const double distance = double{crops[at]} - score.value;
     return distance * distance;
   });
@@ -52,81 +51,61 @@ Score summary_of(std::vector<float> crops) {
   return score;
 }
 
-void require_number(double score) {
+void require_finite(double score) {
   if (std::isfinite(score)) return;
   const char* const found = std::isnan(score) ? "nan" : score > 0 ? "inf" : "-inf";
-  fail(Code::artifact, "the model gave ", found,
-       ", which is no score. Half precision may have overflowed: try the FP32 model");
+  fail(Code::artifact, "the model returned ", found,
+       ". Half precision may have overflowed: try the FP32 model");
 }
 
 void require_image(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
                    std::int64_t max_pixels) {
   if (rgb == nullptr || width < 1 || height < 1 || stride < std::ptrdiff_t{width} * 3) {
     fail(Code::image, "an image of ", width, "x", height, " with rows ", stride,
-         " bytes apart: RGB of 8 bits is expected, and rows at least 3 bytes a pixel apart");
+         " bytes apart: 8-bit RGB is expected, with rows at least 3 * width bytes apart");
   }
   require_size(width, height, max_pixels);
 }
 
-Crops crops_of(View image, const Preprocessing& feed) {
-  const CropPlan plan = CropPlan::parse(feed.plan);
-  require_kernel(feed.resample);
-  const Size size = working_size({image.height, image.width}, feed.short_side, feed.size);
+Crops crops_of(View image, const Preprocessing& preprocessing) {
+  const CropPlan plan = CropPlan::parse(preprocessing.plan);
+  require_kernel(preprocessing.resample);
+  const Size size =
+      working_size({image.height, image.width}, preprocessing.short_side, preprocessing.size);
   Image scaled;
   if (size.width != image.width || size.height != image.height) {
-    scaled = resized(image, size, feed.resample);
+    scaled = resized(image, size, preprocessing.resample);
     image = view_of(scaled);
   }
   Crops crops;
   crops.count = plan.count();
-  crops.size = feed.size;
-  const std::size_t row = static_cast<std::size_t>(feed.size) * 3;
-  crops.rgb.resize(static_cast<std::size_t>(crops.count) * static_cast<std::size_t>(feed.size) *
-                   row);
+  crops.size = preprocessing.size;
+  const std::size_t row = static_cast<std::size_t>(preprocessing.size) * 3;
+  crops.rgb.resize(static_cast<std::size_t>(crops.count) *
+                   static_cast<std::size_t>(preprocessing.size) * row);
   std::uint8_t* out = crops.rgb.data();
-  for (const Window& window : plan.windows(size, feed.size)) {
-    for (int y = 0; y < feed.size; ++y) {
+  for (const Window& window : plan.windows(size, preprocessing.size)) {
+    for (int y = 0; y < preprocessing.size; ++y) {
       out = std::copy_n(image.row(window.top + y) + std::ptrdiff_t{window.left} * 3, row, out);
     }
   }
   return crops;
 }
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
-Opened opened_file(const std::string& path, const Options& options) {
-  if (!options.crops.empty()) CropPlan::parse(options.crops);
-  const bool onnx = ends_with(path, ".onnx");
-  if (!onnx && !ends_with(path, ".engine")) {
-    fail(Code::artifact, path,
-         ": it is no model file that is read here: .onnx and .engine are. "
-         "A checkpoint becomes one by: lifeiqa-export FILE.safetensors");
-  }
-  if (!std::filesystem::is_regular_file(path)) fail(Code::artifact, path, ": no such model file");
-  const std::vector<std::uint8_t> file = contents_of(path);
-  Opened opened = onnx ? open_onnx(path, file, options) : open_engine(path, file, options);
-  Model& model = opened.manifest.model;
-  model.runtime = opened.runtime->words();
-  if (!options.crops.empty()) model.preprocessing.plan = options.crops;
-  return opened;
-}
-
 }  // namespace
 
-struct Scorer::Inside {
-  Opened opened;
+struct Scorer::Impl {
+  OpenedModel opened;
   std::int64_t max_pixels;
 
   Score score(View image) const {
     const Crops crops = crops_of(image, opened.manifest.model.preprocessing);
-    Score score = summary_of(score_crops(crops.rgb.data(), static_cast<std::size_t>(crops.count)));
-    require_number(score.value);
+    Score score = pooled(score_crops(crops.rgb.data(), static_cast<std::size_t>(crops.count)));
+    require_finite(score.value);
     return score;
   }
 
-  // The name stands before what is wrong with the image, as it does where it cannot be decoded.
+  // Puts the name in front of an image error, as decoding does.
   Score score(const Image& image, const std::string& name) const {
     try {
       return score(view_of(image));
@@ -139,42 +118,42 @@ struct Scorer::Inside {
   std::vector<float> score_crops(const std::uint8_t* crops, std::size_t count) const {
     const auto size = static_cast<std::size_t>(opened.manifest.model.preprocessing.size);
     std::vector<float> scores(count);
-    for (std::size_t start = 0; start < count; start += most_crops_at_once) {
-      opened.runtime->run(crops + start * size * size * 3,
-                          std::min(most_crops_at_once, count - start), scores.data() + start);
+    for (std::size_t start = 0; start < count; start += max_batch) {
+      opened.runtime->run(crops + start * size * size * 3, std::min(max_batch, count - start),
+                          scores.data() + start);
     }
     return scores;
   }
 };
 
-Scorer::Scorer(std::unique_ptr<Inside> inside) : inside_(std::move(inside)) {}
+Scorer::Scorer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Scorer::Scorer(Scorer&&) noexcept = default;
 Scorer& Scorer::operator=(Scorer&&) noexcept = default;
 Scorer::~Scorer() = default;
 
 Scorer Scorer::open(const std::string& path, const Options& options) {
-  return Scorer(std::make_unique<Inside>(Inside{opened_file(path, options), options.max_pixels}));
+  return Scorer(std::make_unique<Impl>(Impl{open_model(path, options), options.max_pixels}));
 }
 
 Score Scorer::score(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride) const {
-  require_image(rgb, width, height, stride, inside_->max_pixels);
-  return inside_->score(View{rgb, width, height, stride});
+  require_image(rgb, width, height, stride, impl_->max_pixels);
+  return impl_->score(View{rgb, width, height, stride});
 }
 
 Score Scorer::score_file(const std::string& path) const {
-  return inside_->score(decode_file(path, inside_->max_pixels), path);
+  return impl_->score(decode_file(path, impl_->max_pixels), path);
 }
 
 Score Scorer::score_bytes(const void* data, std::size_t length, const std::string& name) const {
-  return inside_->score(decode(data, length, name, inside_->max_pixels),
-                        name.empty() ? "<" + std::to_string(length) + " bytes>" : name);
+  return impl_->score(decode(data, length, name, impl_->max_pixels),
+                      name.empty() ? "<" + std::to_string(length) + " bytes>" : name);
 }
 
 std::vector<float> Scorer::score_crops(const std::uint8_t* crops, std::size_t count) const {
-  return inside_->score_crops(crops, count);
+  return impl_->score_crops(crops, count);
 }
 
-const Model& Scorer::model() const noexcept { return inside_->opened.manifest.model; }
+const Model& Scorer::model() const noexcept { return impl_->opened.manifest.model; }
 
 Result<Scorer> Scorer::try_open(const std::string& path, const Options& options) noexcept {
   return guarded([&] { return open(path, options); });
@@ -209,7 +188,8 @@ Crops cut(const std::uint8_t* rgb, int width, int height, std::ptrdiff_t stride,
 }
 
 bool has_runtime(const std::string& name) noexcept {
-  return (name == "onnxruntime" && has_onnxruntime()) || (name == "tensorrt" && has_tensorrt());
+  if (name == "onnxruntime") return has_onnxruntime();
+  return !name.empty() && name == built_tensorrt();
 }
 
 }  // namespace lifeiqa

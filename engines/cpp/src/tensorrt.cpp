@@ -1,8 +1,8 @@
-// A TensorRT engine: checked before TensorRT sees it, run with CUDA graphs; the twin of
+// TensorRT: checks an engine before it loads it, and runs it with CUDA graphs. Mirrors
 // lifeiqa/runtimes/tensorrt/session.py.
 //
-// An engine is native code: to load one from a stranger is to run a stranger's program. The sums in
-// its sidecar show that it is the file that was built, not that its builder is honest.
+// An engine is native code. Loading an untrusted engine runs an untrusted program. The checksums in
+// its sidecar show that the file is the one that was built, not that its builder can be trusted.
 #include <NvInferRuntime.h>
 
 #include <algorithm>
@@ -23,53 +23,54 @@ constexpr auto input_name = "crops";
 constexpr auto output_name = "score";
 
 #ifdef LIFEIQA_TENSORRT_RTX
-constexpr auto built_for = "tensorrt-rtx";
+constexpr auto runtime_name = "tensorrt-rtx";
 constexpr auto title = "TensorRT-RTX";
 #else
-constexpr auto built_for = "tensorrt";
+constexpr auto runtime_name = "tensorrt";
 constexpr auto title = "TensorRT";
 #endif
 
-// TensorRT's errors, kept until somebody asks what went wrong. One a process: TensorRT keeps the
-// first that it is given and warns of any other.
+// Collects the errors that TensorRT logs, for the message of an exception. There is one per
+// process, because TensorRT keeps the first logger that it gets and warns about any other.
 class ErrorLog final : public nvinfer1::ILogger {
  public:
   static ErrorLog& instance() {
-    static ErrorLog* const log = new ErrorLog;  // never destroyed: TensorRT may outlive it
+    static ErrorLog* const log =
+        new ErrorLog;  // never destroyed, because TensorRT may use it until exit
     return *log;
   }
 
   void log(Severity severity, const char* message) noexcept override {
     if (severity > Severity::kERROR) return;
     try {
-      const std::lock_guard<std::mutex> turn(lock_);
+      const std::lock_guard<std::mutex> guard(mutex_);
       if (text_.size() < 4096) text_ += (text_.empty() ? "" : "; ") + std::string(message);
     } catch (...) {
     }
   }
 
   std::string take() {
-    const std::lock_guard<std::mutex> turn(lock_);
-    std::string text = text_.empty() ? "it did not say why" : std::move(text_);
+    const std::lock_guard<std::mutex> guard(mutex_);
+    std::string text = text_.empty() ? "it logged no reason" : std::move(text_);
     text_.clear();
     return text;
   }
 
  private:
-  std::mutex lock_;
+  std::mutex mutex_;
   std::string text_;
 };
 
 void require(bool done, const std::string& what) {
   if (!done) {
-    fail(Code::device, "TensorRT refused the ", what, ": ", ErrorLog::instance().take());
+    fail(Code::device, "TensorRT rejected the ", what, ": ", ErrorLog::instance().take());
   }
 }
 
-// One batch size with buffers of its own: pinned on the host, and on the device.
+// Runs one batch size, with its own pinned host buffers and device buffers.
 //
-// The first run is a warm-up. After it the copy to the device, the execution and the copy back are
-// captured as one CUDA graph, and each run replays it.
+// The constructor runs once as a warm-up, then captures the copy to the device, the execution and
+// the copy back as one CUDA graph. Each run replays that graph.
 class HostBatch {
  public:
   HostBatch(std::unique_ptr<nvinfer1::IExecutionContext> context, const Stream& stream, int profile,
@@ -92,12 +93,12 @@ class HostBatch {
     if (capture) graph_ = std::make_unique<Graph>(stream, [this] { enqueue(); });
   }
 
-  // At most as many crops as the batch holds.
+  // count is at most the batch size.
   void run(const std::uint8_t* crops, std::size_t count, float* scores) {
-    auto* const held = static_cast<std::uint8_t*>(pinned_crops_.get());
-    std::memcpy(held, crops, count * crop_);
+    auto* const pinned = static_cast<std::uint8_t*>(pinned_crops_.get());
+    std::memcpy(pinned, crops, count * crop_);
     for (std::size_t each = count; each < batch_; ++each) {
-      std::memcpy(held + each * crop_, crops, crop_);  // its score is dropped
+      std::memcpy(pinned + each * crop_, crops, crop_);  // padding; its score is dropped
     }
     if (graph_) {
       graph_->launch(stream_);
@@ -132,31 +133,31 @@ class TensorRt final : public Runtime {
       : device_(std::move(device)), size_(size), batches_(batches_of(info.profiles)) {
     ErrorLog& log = ErrorLog::instance();
     runtime_.reset(nvinfer1::createInferRuntime(log));
-    if (!runtime_) fail(Code::device, "TensorRT does not start: ", log.take());
-    // A version-compatible plan brings a runtime of its own; no other holds code of the host.
+    if (!runtime_) fail(Code::device, "TensorRT failed to start: ", log.take());
+    // A version-compatible plan contains a runtime. No other plan contains host code.
     runtime_->setEngineHostCodeAllowed(info.version_compatible);
     engine_.reset(runtime_->deserializeCudaEngine(plan.data(), plan.size()));
     if (!engine_) fail(Code::artifact, path, ": TensorRT cannot load it: ", log.take());
   }
 
   void run(const std::uint8_t* crops, std::size_t count, float* scores) override {
-    const std::lock_guard<std::mutex> turn(lock_);
+    const std::lock_guard<std::mutex> guard(mutex_);
     const std::size_t crop = static_cast<std::size_t>(size_) * static_cast<std::size_t>(size_) * 3;
     const std::size_t largest = batches_.rbegin()->first;
     for (std::size_t start = 0; start < count; start += largest) {
       const std::size_t length = std::min(largest, count - start);
       const auto fitting = batches_.lower_bound(length);
-      batch_of(fitting->first, fitting->second).run(crops + start * crop, length, scores + start);
+      runner_of(fitting->first, fitting->second).run(crops + start * crop, length, scores + start);
     }
   }
 
-  std::string words() const override {
+  std::string description() const override {
     return std::string(title) + " " + std::to_string(getInferLibMajorVersion()) + "." +
            std::to_string(getInferLibMinorVersion()) + " " + device_ + ", CUDA graph";
   }
 
  private:
-  // Batch size of a run and the number of its profile: each fixed size, powers of two in a range.
+  // Batch sizes and the profile of each: the ends of a profile, and the powers of two between them.
   static std::map<std::size_t, int> batches_of(const std::vector<BatchProfile>& profiles) {
     std::map<std::size_t, int> batches;
     for (std::size_t number = 0; number < profiles.size(); ++number) {
@@ -173,37 +174,37 @@ class TensorRt final : public Runtime {
     return batches;
   }
 
-  HostBatch& batch_of(std::size_t batch, int profile) {
-    auto& made = made_[batch];
-    if (!made) {
+  HostBatch& runner_of(std::size_t batch, int profile) {
+    auto& runner = runners_[batch];
+    if (!runner) {
 #ifdef LIFEIQA_TENSORRT_RTX
-      constexpr bool capture = false;  // it captures by itself
+      constexpr bool capture = false;  // it captures graphs itself
 #else
       constexpr bool capture = true;
 #endif
-      made = std::make_unique<HostBatch>(context(), stream_, profile, static_cast<int>(batch),
-                                         size_, capture);
+      runner = std::make_unique<HostBatch>(create_context(), stream_, profile,
+                                           static_cast<int>(batch), size_, capture);
     }
-    return *made;
+    return *runner;
   }
 
-  // With working memory for the profile that it will take.
-  std::unique_ptr<nvinfer1::IExecutionContext> context() {
+  // A context whose working memory fits the one profile that it will use.
+  std::unique_ptr<nvinfer1::IExecutionContext> create_context() {
     constexpr auto strategy = nvinfer1::ExecutionContextAllocationStrategy::kON_PROFILE_CHANGE;
 #ifdef LIFEIQA_TENSORRT_RTX
     const std::unique_ptr<nvinfer1::IRuntimeConfig> config(engine_->createRuntimeConfig());
     config->setExecutionContextAllocationStrategy(strategy);
     require(config->setCudaGraphStrategy(nvinfer1::CudaGraphStrategy::kWHOLE_GRAPH_CAPTURE),
             "capture of CUDA graphs");
-    std::unique_ptr<nvinfer1::IExecutionContext> made(
+    std::unique_ptr<nvinfer1::IExecutionContext> context(
         engine_->createExecutionContext(config.get()));
 #else
-    std::unique_ptr<nvinfer1::IExecutionContext> made(engine_->createExecutionContext(strategy));
+    std::unique_ptr<nvinfer1::IExecutionContext> context(engine_->createExecutionContext(strategy));
 #endif
-    if (!made) {
-      fail(Code::device, "TensorRT made no execution context: ", ErrorLog::instance().take());
+    if (!context) {
+      fail(Code::device, "TensorRT created no execution context: ", ErrorLog::instance().take());
     }
-    return made;
+    return context;
   }
 
   std::string device_;
@@ -212,12 +213,13 @@ class TensorRt final : public Runtime {
   Stream stream_;
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;
-  std::map<std::size_t, std::unique_ptr<HostBatch>> made_;  // ends before the engine and the stream
-  std::mutex lock_;
+  std::map<std::size_t, std::unique_ptr<HostBatch>>
+      runners_;  // destroyed before engine_ and stream_
+  std::mutex mutex_;
 };
 
 // "11.2.0.5" -> 11, 2, 0, 5
-std::vector<int> numbers_of(const std::string& version) {
+std::vector<int> version_numbers(const std::string& version) {
   std::vector<int> numbers;
   std::istringstream text(version);
   for (std::string part; std::getline(text, part, '.');) {
@@ -233,20 +235,20 @@ std::string target_of(std::string capability) {
 }
 
 void require_version(const EngineInfo& info, const std::string& rebuild) {
-  const std::vector<int> built = numbers_of(info.version);
+  const std::vector<int> built = version_numbers(info.version);
   std::vector<int> here = {getInferLibMajorVersion(), getInferLibMinorVersion(),
                            getInferLibPatchVersion(), getInferLibBuildVersion()};
   here.resize(std::max<std::size_t>(1, std::min(here.size(), built.size())));
   if (here == built || (info.version_compatible && here > built)) return;
-  std::string words;
-  for (const int each : here) words += (words.empty() ? "" : ".") + std::to_string(each);
-  fail(Code::engine_mismatch, "built by ", title, " ", info.version, ", this is ", words,
+  std::string found;
+  for (const int each : here) found += (found.empty() ? "" : ".") + std::to_string(each);
+  fail(Code::engine_mismatch, "built by ", title, " ", info.version, ", this is ", found,
        ". Rebuild: ", rebuild);
 }
 
-void require_chip(const EngineInfo& info, const Device& device, const std::string& rebuild) {
-  const std::vector<int> built = numbers_of(info.compute_capability);
-  const std::vector<int> here = numbers_of(device.compute_capability);
+void require_gpu(const EngineInfo& info, const Device& device, const std::string& rebuild) {
+  const std::vector<int> built = version_numbers(info.compute_capability);
+  const std::vector<int> here = version_numbers(device.compute_capability);
   const bool later = info.hardware_compatibility == "ampere_plus" && here >= std::vector<int>{8, 0};
   if (here == built || later) return;
   fail(Code::engine_mismatch, "built for SM", target_of(info.compute_capability), ", this is SM",
@@ -255,38 +257,28 @@ void require_chip(const EngineInfo& info, const Device& device, const std::strin
 
 }  // namespace
 
-Opened open_engine(const std::string& path, const std::vector<std::uint8_t>& file,
-                   const Options& options) {
-  Opened opened;
-  opened.manifest = manifest_from_sidecar(path, file);
-  if (!opened.manifest.engine) {
-    fail(Code::artifact, path, ": its manifest describes no engine: ", opened.manifest.kind);
-  }
-  if (!options.provider.empty() && options.provider != "cuda") {
-    fail(Code::config, "provider is ", in_quotes(options.provider), ", and ", path,
-         " runs on a GPU alone");
-  }
-  const EngineInfo& info = *opened.manifest.engine;
+std::unique_ptr<Runtime> open_engine(const std::string& path, const std::vector<std::uint8_t>& file,
+                                     const Manifest& manifest) {
+  const EngineInfo& info = *manifest.engine;
   const std::string rebuild =
-      "lifeiqa-engine build " + opened.manifest.source + " --runtime " + info.runtime;
-  if (info.runtime != built_for) {
-    fail(Code::missing, path, ": it was built for ", info.runtime, ", and this library with ",
-         built_for,
-         ". Rebuild the engine, or this library with the other in -DTENSORRT_ROOT=FOLDER");
+      "lifeiqa-engine build " + manifest.source + " --runtime " + info.runtime;
+  if (info.runtime != runtime_name) {
+    fail(Code::missing, path, ": it was built for ", info.runtime,
+         ", but this library was built with ", runtime_name,
+         ". Rebuild the engine, or rebuild this library with the other -DTENSORRT_ROOT=FOLDER");
   }
   require_version(info, rebuild);
   if (info.stripped) {
     fail(Code::artifact, path,
-         ": it was built without its weights, which only the Python package puts back. Rebuild: ",
+         ": it was built without its weights, which only the Python package can restore. Rebuild: ",
          rebuild);
   }
   const Device device = cuda_device();
-  require_chip(info, device, rebuild);
-  const int size = opened.manifest.model.preprocessing.size;
-  opened.runtime = std::make_unique<TensorRt>(path, file, info, size, device.name);
-  return opened;
+  require_gpu(info, device, rebuild);
+  const int size = manifest.model.preprocessing.size;
+  return std::make_unique<TensorRt>(path, file, info, size, device.name);
 }
 
-bool has_tensorrt() noexcept { return true; }
+std::string built_tensorrt() { return runtime_name; }
 
 }  // namespace lifeiqa

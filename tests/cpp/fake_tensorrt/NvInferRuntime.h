@@ -1,4 +1,4 @@
-// A fake: the few declarations of TensorRT that src/tensorrt.cpp uses, as TensorRT documents them.
+// A fake: the declarations of TensorRT that src/tensorrt.cpp uses, as TensorRT documents them.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -1,4 +1,4 @@
-/* A fake: the few declarations of the CUDA runtime that src/cuda.hpp uses. */
+/* A fake: the declarations of the CUDA runtime that src/cuda.hpp uses. */
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// A fake of TensorRT, of the CUDA runtime and of the driver, in one library: the score of a crop is
-// the mean of its samples over 255. It writes down every call and what is not yet given back, and
-// fails in the call that FAKE_FAIL names. What a real GPU does is not tested by it.
+// A fake of TensorRT, the CUDA runtime and the driver, in one library. The score of a crop is the
+// mean of its samples divided by 255. The fake records every call and every object that is not yet
+// freed, and the call that the environment variable FAKE_FAIL names fails.
 #include <NvInferRuntime.h>
 
 #include <cstdlib>
@@ -12,13 +12,13 @@
 
 namespace {
 
-std::string calls, handed_over;
-std::map<void*, std::string> owned;  // what must be given back
+std::string calls, report;
+std::map<void*, std::string> owned;  // objects that are not yet freed
 
 bool fails(const std::string& name) {
   calls += name + "\n";
-  const char* const wanted = std::getenv("FAKE_FAIL");
-  return wanted != nullptr && name == wanted;
+  const char* const failing = std::getenv("FAKE_FAIL");
+  return failing != nullptr && name == failing;
 }
 
 cudaError_t status_of(const char* name) {
@@ -26,15 +26,15 @@ cudaError_t status_of(const char* name) {
 }
 
 template <typename T>
-T* kept(T* made, const char* name) {
-  owned[made] = name;
-  return made;
+T* track(T* object, const char* name) {
+  owned[object] = name;
+  return object;
 }
 
 template <typename T>
-void given_back(T* what, const char* name) {
-  if (owned.count(what) == 0) calls += std::string("TWICE ") + name + "\n";
-  owned.erase(what);
+void untrack(T* object, const char* name) {
+  if (owned.count(object) == 0) calls += std::string("DOUBLE FREE ") + name + "\n";
+  owned.erase(object);
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ struct FakeExecutable {
 
 namespace {
 
-void put(FakeStream* stream, std::function<void()> step) {
+void enqueue(FakeStream* stream, std::function<void()> step) {
   if (stream->capturing != nullptr) {
     stream->capturing->steps.push_back(std::move(step));
   } else {
@@ -61,8 +61,8 @@ void put(FakeStream* stream, std::function<void()> step) {
 
 class Context final : public nvinfer1::IExecutionContext {
  public:
-  Context() { kept(this, "context"); }
-  ~Context() noexcept override { given_back(this, "context"); }
+  Context() { track(this, "context"); }
+  ~Context() noexcept override { untrack(this, "context"); }
 
   bool setOptimizationProfileAsync(int32_t profile, cudaStream_t) noexcept override {
     return !fails("profile " + std::to_string(profile));
@@ -78,7 +78,7 @@ class Context final : public nvinfer1::IExecutionContext {
   }
   bool enqueueV3(cudaStream_t stream) noexcept override {
     if (fails("enqueue")) return false;
-    put(stream, [this] {
+    enqueue(stream, [this] {
       for (int64_t each = 0; each < batch_; ++each) {
         const auto* const crop = static_cast<const unsigned char*>(crops_) + each * crop_;
         double sum = 0;
@@ -98,8 +98,8 @@ class Context final : public nvinfer1::IExecutionContext {
 
 class Engine final : public nvinfer1::ICudaEngine {
  public:
-  Engine() { kept(this, "engine"); }
-  ~Engine() noexcept override { given_back(this, "engine"); }
+  Engine() { track(this, "engine"); }
+  ~Engine() noexcept override { untrack(this, "engine"); }
   nvinfer1::IExecutionContext* createExecutionContext(
       nvinfer1::ExecutionContextAllocationStrategy) noexcept override {
     return fails("context") ? nullptr : new Context;
@@ -108,8 +108,8 @@ class Engine final : public nvinfer1::ICudaEngine {
 
 class Runtime final : public nvinfer1::IRuntime {
  public:
-  explicit Runtime(nvinfer1::ILogger& logger) : logger_(logger) { kept(this, "runtime"); }
-  ~Runtime() noexcept override { given_back(this, "runtime"); }
+  explicit Runtime(nvinfer1::ILogger& logger) : logger_(logger) { track(this, "runtime"); }
+  ~Runtime() noexcept override { untrack(this, "runtime"); }
   void setEngineHostCodeAllowed(bool allowed) noexcept override {
     calls += allowed ? "host code\n" : "no host code\n";
   }
@@ -145,40 +145,40 @@ const char* cudaGetErrorString(cudaError_t) { return "out of memory"; }
 
 cudaError_t cudaMalloc(void** memory, std::size_t size) {
   const cudaError_t status = status_of("malloc");
-  if (status == cudaSuccess) *memory = kept(std::malloc(size), "device memory");
+  if (status == cudaSuccess) *memory = track(std::malloc(size), "device memory");
   return status;
 }
 cudaError_t cudaFree(void* memory) {
-  given_back(memory, "device memory");
+  untrack(memory, "device memory");
   std::free(memory);
   return cudaSuccess;
 }
 cudaError_t cudaMallocHost(void** memory, std::size_t size) {
   const cudaError_t status = status_of("malloc host");
-  if (status == cudaSuccess) *memory = kept(std::malloc(size), "pinned memory");
+  if (status == cudaSuccess) *memory = track(std::malloc(size), "pinned memory");
   return status;
 }
 cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t size, cudaMemcpyKind,
                             cudaStream_t stream) {
   const cudaError_t status = status_of("copy");
-  if (status == cudaSuccess) put(stream, [=] { std::memcpy(to, from, size); });
+  if (status == cudaSuccess) enqueue(stream, [=] { std::memcpy(to, from, size); });
   return status;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   const cudaError_t status = status_of("stream");
-  if (status == cudaSuccess) *stream = kept(new FakeStream, "stream");
+  if (status == cudaSuccess) *stream = track(new FakeStream, "stream");
   return status;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  given_back(stream, "stream");
+  untrack(stream, "stream");
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return status_of("synchronize"); }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   const cudaError_t status = status_of("begin capture");
-  if (status == cudaSuccess) stream->capturing = kept(new FakeGraph, "graph");
+  if (status == cudaSuccess) stream->capturing = track(new FakeGraph, "graph");
   return status;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
@@ -188,7 +188,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
   const cudaError_t status = status_of("instantiate");
-  if (status == cudaSuccess) *made = kept(new FakeExecutable{graph->steps}, "executable");
+  if (status == cudaSuccess) *made = track(new FakeExecutable{graph->steps}, "executable");
   return status;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
@@ -199,12 +199,12 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
   return status;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
-  given_back(graph, "executable");
+  untrack(graph, "executable");
   delete graph;
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  given_back(graph, "graph");
+  untrack(graph, "graph");
   delete graph;
   return cudaSuccess;
 }
@@ -229,11 +229,11 @@ int cuGetErrorString(int, const char** text) {
   return 0;
 }
 
-// The calls since the last time, and after "owned:" what is not given back.
+// The calls since the last report, then "owned:" and the objects that are not yet freed.
 const char* fake_calls() {
-  handed_over = calls + "owned:";
-  for (const auto& [what, name] : owned) handed_over += " " + name;
+  report = calls + "owned:";
+  for (const auto& [object, name] : owned) report += " " + name;
   calls.clear();
-  return handed_over.c_str();
+  return report.c_str();
 }
 }

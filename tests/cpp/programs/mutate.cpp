@@ -1,9 +1,8 @@
-// Decodes and cuts damaged copies of image files, under sanitizers that end it at the first
-// fault:
+// Decodes and cuts damaged copies of image files, to be run under sanitizers:
 //
 //     mutate COPIES FILE...
 //
-// Prints how many copies of each file gave an image and how many an error. The damage is the same
+// Prints for each file how many copies gave an image and how many an error. The damage is the same
 // in every run.
 #include <algorithm>
 #include <cstdio>
@@ -18,14 +17,14 @@ namespace {
 
 using Data = std::vector<char>;
 
-constexpr std::int64_t max_pixels = 4'000'000;  // a damaged header may ask for much more
+constexpr std::int64_t max_pixels = 4'000'000;  // a damaged header may ask for far more
 
-Data contents_of(const char* path) {
+Data read_file(const char* path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-// std::uniform_int_distribution differs between libraries.
+// std::uniform_int_distribution gives other numbers in other standard libraries.
 std::size_t below(std::mt19937_64& random, std::size_t bound) { return random() % bound; }
 
 Data damaged(Data data, std::mt19937_64& random) {
@@ -65,18 +64,18 @@ Data damaged(Data data, std::mt19937_64& random) {
 
 int main(int count, char** texts) {
   if (count < 3) return 2;
-  lifeiqa::Preprocessing feed;
-  feed.size = 32;
-  feed.short_side = 40;
+  lifeiqa::Preprocessing preprocessing;
+  preprocessing.size = 32;
+  preprocessing.short_side = 40;
   for (int each = 2; each < count; ++each) {
-    const Data whole = contents_of(texts[each]);
+    const Data original = read_file(texts[each]);
     std::mt19937_64 random(static_cast<unsigned>(each));
     int images = 0, errors = 0;
     for (int copy = std::atoi(texts[1]); copy > 0; --copy) {
-      const Data data = damaged(whole, random);
+      const Data data = damaged(original, random);
       try {
         const lifeiqa::Image image = lifeiqa::decode(data.data(), data.size(), "copy", max_pixels);
-        lifeiqa::cut(image.rgb.data(), image.width, image.height, image.width * 3, feed);
+        lifeiqa::cut(image.rgb.data(), image.width, image.height, image.width * 3, preprocessing);
         ++images;
       } catch (const lifeiqa::Error& error) {
         if (error.code() != lifeiqa::Code::image) {

@@ -1,4 +1,4 @@
-/* What the shared library shows; everything else stays inside it. */
+/* Marks the symbols that the shared library exports. All others are hidden. */
 #ifndef LIFEIQA_EXPORT_H
 #define LIFEIQA_EXPORT_H
 

@@ -1,7 +1,8 @@
-/* The C interface of lifeiqa, for Rust, Go, C#, Python's ctypes and C.
+/* The C interface of lifeiqa, for C, Rust, Go, C# and Python's ctypes.
 
-   Every function that can fail returns 0, or the number of an error; lifeiqa_last_error() then
-   gives its text for the calling thread. Texts are UTF-8. Threads: as lifeiqa.hpp says. */
+   A function that can fail returns 0 on success and an error code otherwise; lifeiqa_last_error()
+   then returns the message for the calling thread. Strings are UTF-8. For threads, see
+   lifeiqa.hpp. */
 #ifndef LIFEIQA_H
 #define LIFEIQA_H
 
@@ -27,12 +28,13 @@ enum lifeiqa_code {
   LIFEIQA_INTERNAL = 7
 };
 
-/* All zero, or a null pointer in its place, is what the model file says and the runtime chooses. */
+/* A field that is zero has its default. A null pointer instead of the struct means all defaults. */
 typedef struct lifeiqa_options {
-  const char* crops;    /* a crop plan in place of the model's own */
-  const char* provider; /* "cpu" or "cuda" */
-  int32_t threads;      /* CPU threads within one run */
-  int64_t max_pixels;   /* the largest image that is taken; 0 is 128 megapixels */
+  const char* crops;   /* crop plan; default: the model's own */
+  const char* runtime; /* "onnxruntime", "tensorrt" or "tensorrt-rtx"; default: by file */
+  const char* device;  /* "cpu" or "cuda"; default: CUDA if available */
+  int32_t threads;     /* CPU threads within one run; default: the runtime decides */
+  int64_t max_pixels;  /* largest image that is accepted; default: 128 megapixels */
 } lifeiqa_options;
 
 typedef struct lifeiqa_score {
@@ -40,12 +42,13 @@ typedef struct lifeiqa_score {
   double std;   /* population standard deviation over the crops */
 } lifeiqa_score;
 
+/* The strings live as long as the scorer. */
 typedef struct lifeiqa_model {
-  const char* name; /* texts live as long as the scorer */
-  const char* sha256;
-  const char* precision;
-  const char* runtime;
-  double low;
+  const char* name;
+  const char* sha256;    /* of the file */
+  const char* precision; /* "fp32", "fp16" or "int8" */
+  const char* runtime;   /* runtime and device for people, "ONNX Runtime 1.23.2 CPU" */
+  double low;            /* range of the scores */
   double high;
   int32_t higher_is_better;
   int32_t crop_size;
@@ -57,34 +60,34 @@ LIFEIQA_EXPORT int lifeiqa_open(const char* path, const lifeiqa_options* options
 LIFEIQA_EXPORT void lifeiqa_close(lifeiqa_scorer* scorer);
 LIFEIQA_EXPORT int lifeiqa_describe(const lifeiqa_scorer* scorer, lifeiqa_model* model);
 
-/* RGB rows of width * 3 bytes, the start of each stride bytes after that of the one before.
-   crops takes the score of each crop, as many as lifeiqa_model.crop_count; it may be null. */
+/* Scores an image in memory: rows of width * 3 bytes, RGB, that start stride bytes apart.
+   crops receives the score of each crop, lifeiqa_model.crop_count values; it may be null. */
 LIFEIQA_EXPORT int lifeiqa_score_rgb(const lifeiqa_scorer* scorer, const uint8_t* rgb,
                                      int32_t width, int32_t height, ptrdiff_t stride,
                                      lifeiqa_score* score, float* crops);
 LIFEIQA_EXPORT int lifeiqa_score_file(const lifeiqa_scorer* scorer, const char* path,
                                       lifeiqa_score* score, float* crops);
-/* name stands for the image in an error; it may be null. */
+/* name is what error messages call the image; it may be null. */
 LIFEIQA_EXPORT int lifeiqa_score_bytes(const lifeiqa_scorer* scorer, const void* data,
                                        size_t length, const char* name, lifeiqa_score* score,
                                        float* crops);
-/* Crops that were cut already, uint8 (count, size, size, 3), to count scores. */
+/* Scores crops, uint8 (count, size, size, 3); scores receives count values. */
 LIFEIQA_EXPORT int lifeiqa_score_crops(const lifeiqa_scorer* scorer, const uint8_t* crops,
                                        size_t count, float* scores);
 
-/* Decodes a JPEG or PNG to RGB, width * height * 3 bytes, which lifeiqa_free gives back. */
+/* Decodes a JPEG or PNG file to width * height * 3 bytes of RGB. Free them with lifeiqa_free. */
 LIFEIQA_EXPORT int lifeiqa_decode(const void* data, size_t length, const char* name,
                                   int64_t max_pixels, uint8_t** rgb, int32_t* width,
                                   int32_t* height);
 
-/* Cuts an image into crops, count * size * size * 3 bytes, which lifeiqa_free gives back.
-   short_side of 0 keeps every image at its own size. */
+/* Cuts an image into crops, count * size * size * 3 bytes. Free them with lifeiqa_free.
+   short_side = 0 never reduces the image. */
 LIFEIQA_EXPORT int lifeiqa_cut(const uint8_t* rgb, int32_t width, int32_t height, ptrdiff_t stride,
                                int32_t size, int32_t short_side, const char* resample,
                                const char* plan, uint8_t** crops, int32_t* count);
 LIFEIQA_EXPORT void lifeiqa_free(void* memory);
 
-/* The text of this thread's last error; it lives until the thread's next call. */
+/* The message of the calling thread's last error. It is valid until that thread's next call. */
 LIFEIQA_EXPORT const char* lifeiqa_last_error(void);
 
 #ifdef __cplusplus

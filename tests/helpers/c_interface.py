@@ -1,7 +1,8 @@
-"""The C interface of engines/cpp through ctypes."""
+"""The C interface of engines/cpp through ctypes, and its errors beside those of Python."""
 
 import contextlib
 import ctypes
+import re
 from ctypes import (
     POINTER,
     byref,
@@ -13,6 +14,7 @@ from ctypes import (
     c_ssize_t,
     c_void_p,
 )
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -29,13 +31,12 @@ CODES = {
     6: "MissingDependencyError",
     7: "internal",
 }
-"""Number of an error -> Python's class for the same."""
+"""Error code -> the corresponding class in Python."""
 
 
 class Options(ctypes.Structure):
     _fields_ = [
-        ("crops", c_char_p),
-        ("provider", c_char_p),
+        *((name, c_char_p) for name in ("crops", "runtime", "device")),
         ("threads", c_int32),
         ("max_pixels", c_int64),
     ]
@@ -54,7 +55,7 @@ class Model(ctypes.Structure):
 
 
 class CError(Exception):
-    """An error of the library: the name of its class in Python, and its text."""
+    """An error of the library. ``kind`` is the name of the corresponding class in Python."""
 
     def __init__(self, code, message):
         super().__init__(message)
@@ -62,7 +63,7 @@ class CError(Exception):
 
 
 class CLibrary:
-    """liblifeiqa.so with arrays in and out, and errors raised."""
+    """liblifeiqa.so with NumPy arrays in and out. Errors are raised as `CError`."""
 
     def __init__(self, path):
         self._library = ctypes.CDLL(str(path))
@@ -76,13 +77,13 @@ class CLibrary:
             raise CError(code, self._library.lifeiqa_last_error().decode())
 
     def decode(self, data, name=None, max_pixels=0):
-        """RGB uint8 ``(H, W, 3)`` of the bytes of a file."""
+        """The pixels of an image file: RGB uint8 ``(H, W, 3)``."""
         rgb, width, height = c_void_p(), c_int32(), c_int32()
         name = name and name.encode()
         limit = c_int64(max_pixels)
         sizes = byref(rgb), byref(width), byref(height)
         self.call("decode", data, c_size_t(len(data)), name, limit, *sizes)
-        return self._taken(rgb, (height.value, width.value, 3))
+        return self._copied(rgb, (height.value, width.value, 3))
 
     def cut(self, pixels, preprocessing, size, stride=None):
         """Crops uint8 ``(N, S, S, 3)`` of an image."""
@@ -96,23 +97,22 @@ class CLibrary:
             *(preprocessing.resample.encode(), preprocessing.crops.encode()),
             *(byref(crops), byref(count)),
         )
-        return self._taken(crops, (count.value, size, size, 3))
+        return self._copied(crops, (count.value, size, size, 3))
 
     @contextlib.contextmanager
-    def scorer(self, path, *, crops=None, provider=None, threads=0, max_pixels=0):
-        """A `CScorer` for as long as the block."""
-        texts = [text and text.encode() for text in (crops, provider)]
+    def scorer(self, path, *, crops=None, runtime=None, device=None, threads=0, max_pixels=0):
+        """A `CScorer`, closed at the end of the block."""
+        texts = [text and text.encode() for text in (crops, runtime, device)]
+        options = Options(*texts, threads, max_pixels)
         handle = c_void_p()
-        self.call(
-            "open", str(path).encode(), byref(Options(*texts, threads, max_pixels)), byref(handle)
-        )
+        self.call("open", str(path).encode(), byref(options), byref(handle))
         try:
             yield CScorer(self, handle)
         finally:
             self._library.lifeiqa_close(handle)
 
-    def _taken(self, memory, shape):
-        """A copy of memory that the library handed over, which is given back."""
+    def _copied(self, memory, shape):
+        """Copy memory that the library allocated, and free it."""
         count = int(np.prod(shape))
         array = np.ctypeslib.as_array(ctypes.cast(memory, POINTER(ctypes.c_uint8)), (count,))
         copy = array.reshape(shape).copy()
@@ -121,7 +121,7 @@ class CLibrary:
 
 
 class CScorer:
-    """An open scorer of the library; its methods give value, standard deviation and crops."""
+    """An open scorer of the library. Its methods return value, standard deviation and crops."""
 
     def __init__(self, library, handle):
         self._library, self._handle = library, handle
@@ -152,21 +152,46 @@ class CScorer:
         return score.value, score.std, tuple(crops.tolist())
 
 
-def error_of(function):
-    """The class of an error, by its name in Python, and its text."""
+def python_scorer(path, **options):
+    """Python's scorer with the runtime that C++ has for ONNX files: ONNX Runtime on the CPU."""
+    return Scorer(path, runtime="onnxruntime", device="cpu", **options)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error of Python or C++. Two are equal if their class and values are, not their sentences.
+
+    Attributes:
+        kind: name of the class in Python.
+        message: the text.
+        values: the words of the text that hold a digit, a slash, an underscore or a quote: numbers,
+            sizes, sums, paths and names of settings.
+    """
+
+    kind: str
+    message: str = field(compare=False)
+    values: frozenset[str]
+
+    @classmethod
+    def of(cls, error):
+        message = str(error)
+        words = (word.strip(".,") for word in re.split(r"[\s:;()]+", message))
+        values = frozenset(word for word in words if re.search(r"[\d/_']", word))
+        return cls(getattr(error, "kind", type(error).__name__), message, values)
+
+
+def failure_of(function, *arguments):
+    """The `Failure` of a call that must fail."""
     with pytest.raises((CError, LifeIQAError)) as raised:
-        function()
-    return getattr(raised.value, "kind", type(raised.value).__name__), str(raised.value)
+        function(*arguments)
+    return Failure.of(raised.value)
 
 
-def errors(library, path, **options):
-    """What Python and C++ say of a model file, see `error_of`."""
+def failures(library, path, **options):
+    """What Python and C++ report for a model file that cannot be opened."""
 
-    def in_cpp():
+    def open_in_cpp():
         with library.scorer(path, **options):
             pass
 
-    for_python = {name: value for name, value in options.items() if name != "provider"}
-    if "provider" in options:
-        for_python |= {"runtime": "onnxruntime", "device": options["provider"]}
-    return error_of(lambda: Scorer(path, **for_python)), error_of(in_cpp)
+    return failure_of(lambda: python_scorer(path, **options)), failure_of(open_in_cpp)
