@@ -97,8 +97,12 @@ def engine(tmp_path):
 
 def run(fakes, path, *counts, fail=None, **options):
     """Score batches of these sizes in a process of its own, in which the call ``fail`` fails."""
-    paths = {"LD_LIBRARY_PATH": str(fakes / "lib"), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    environment = {**os.environ, **paths, **({"FAKE_FAIL": fail} if fail else {})}
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(fakes / "lib"),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        **({"FAKE_FAIL": fail} if fail else {}),
+    }
     arguments = [
         str(fakes / "build" / "liblifeiqa.so"),
         str(path),
