@@ -197,7 +197,13 @@ def _fit(
         )
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # a slope on its way to 0
         found: Any = optimize.least_squares(
-            lambda b: curve(u, *b) - v, initial, method="lm", max_nfev=_EVALUATIONS
+            lambda b: curve(u, *b) - v,
+            initial,
+            # By finite differences the result would depend on the machine's rounding: a steep or
+            # nearly straight curve has parameters that hardly matter.
+            jac=lambda b: _JACOBIANS[curve](u, *b),
+            method="lm",
+            max_nfev=_EVALUATIONS,
         )
     if not found.success:
         return Fit(curve, (), f"it did not converge in {_EVALUATIONS} evaluations")
@@ -207,6 +213,24 @@ def _fit(
     if np.ptp(found.fun + v) == 0:
         return Fit(curve, (), "it ended in a flat curve")
     return Fit(curve, parameters)
+
+
+def _jacobian4(x: FloatArray, b1: float, b2: float, b3: float, b4: float) -> FloatArray:
+    """``(n, 4)``: derivatives of `logistic4` by its parameters."""
+    z = (x - b3) / abs(b4)
+    t = _tanh_half(z)
+    slope = (b1 - b2) * (1 - t * t) / 4
+    return np.stack([(1 + t) / 2, (1 - t) / 2, -slope / abs(b4), -slope * z / b4], axis=1)
+
+
+def _jacobian5(x: FloatArray, b1: float, b2: float, b3: float, b4: float, b5: float) -> FloatArray:
+    """``(n, 5)``: derivatives of `logistic5` by its parameters."""
+    t = _tanh_half(b2 * (x - b3))
+    slope = b1 * (1 - t * t) / 4
+    return np.stack([t / 2, slope * (x - b3), -slope * b2, x, np.ones_like(x)], axis=1)
+
+
+_JACOBIANS = {logistic4: _jacobian4, logistic5: _jacobian5}
 
 
 def _tanh_half(z: FloatArray) -> FloatArray:
