@@ -1,4 +1,4 @@
-# All that a newcomer needs: make demo, make test, make test-cpp.
+# All that a newcomer needs: make demo, make test, make test-long, make test-cpp.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ CPP_SOURCES = $$(find engines/cpp tests/cpp examples -path engines/cpp/build -pr
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test docs reference images browser cpp test-cpp test-gpu lint card bench bench-bulk clean
+.PHONY: demo test test-long dist docs reference images browser cpp test-cpp test-gpu lint card bench bench-bulk clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -22,8 +22,19 @@ demo: $(INSTALLED)
 	$(BIN)/lifeiqa inspect exported/lite0-biq2021.fp16.tensorrt-rtx.sm89.engine
 	$(BIN)/lifeiqa score $(PHOTOGRAPHS)
 
+# In two processes, by module, since the fixtures of a module are what takes long.
+PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadscope --memory-limit 4
 test: lint
-	$(BIN)/pytest
+	$(PYTEST) -m "not long"
+
+# What takes long by its nature: fuzzing, large networks, many killed runs, an install from the index.
+test-long: $(INSTALLED)
+	$(PYTEST) -m long
+
+# The sdist, and the wheel out of it, in dist/.
+dist: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
 
 # Serves the documentation and builds it again after a change. `make test` builds it with --strict.
 docs: $(INSTALLED)
@@ -108,4 +119,4 @@ bench-bulk: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.bulk $(DATA)/images $(RESULTS)/bulk.json
 
 clean:
-	rm -rf $(VENV) .venv-gpu exported engines/cpp/build
+	rm -rf $(VENV) .venv-gpu dist exported engines/cpp/build
