@@ -55,7 +55,12 @@ def write_half(folder, network, manifest, batch):
 
 # A graph of one batch is exported faster, so that is the form of the largest.
 @pytest.mark.parametrize(
-    ("name", "batch"), [("lite0-biq2021", None), ("swin_tiny", None), ("swin_base", 8)]
+    ("name", "batch"),
+    [
+        ("lite0-biq2021", None),
+        ("swin_tiny", None),
+        pytest.param("swin_base", 8, marks=pytest.mark.long),
+    ],
 )
 def test_a_network_in_half_precision_builds(name, batch, tmp_path):
     network, manifest = trained() if name == "lite0-biq2021" else untrained(name)

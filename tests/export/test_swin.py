@@ -43,6 +43,7 @@ def images(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_swin_base_becomes_fp16_within_tolerance(checkpoint, images, tmp_path):
     exported = export_checkpoint(checkpoint, tmp_path, precision="fp16", images=images)
     print(exported.parity)
