@@ -1,12 +1,17 @@
-"""What holds for a whole run: threads of its processes, and the memory that it took."""
+"""What holds for a whole run: its folder of exports, threads of its processes, memory it took."""
 
 import os
+import shutil
+import tempfile
 
 import pytest
 
 from lifeiqa_benchmarks.memory import Memory
 
+_EXPORTS = "LIFEIQA_TEST_EXPORTS"
+"""Names the folder of `helpers.exports` to every process of a run."""
 _SECONDS = 0.5
+"""From one look at the memory to the next."""
 _memory = pytest.StashKey[Memory]()
 
 
@@ -24,6 +29,7 @@ def pytest_configure(config):
         # One of several processes. torch is not imported yet; children inherit this.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     else:
+        os.environ[_EXPORTS] = tempfile.mkdtemp(prefix="lifeiqa-exports-")
         config.stash[_memory] = Memory(os.getpid(), _SECONDS)
         config.stash[_memory].__enter__()
 
@@ -31,6 +37,7 @@ def pytest_configure(config):
 def pytest_unconfigure(config):
     if memory := config.stash.get(_memory, None):
         memory.__exit__()
+        shutil.rmtree(os.environ.pop(_EXPORTS))
 
 
 @pytest.hookimpl(tryfirst=True)

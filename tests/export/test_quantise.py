@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from onnx import numpy_helper
 from PIL import Image
 
+from helpers.exports import exported_graph
 from helpers.tiny_network import liven, random_crops, tiny_manifest, tiny_model, tiny_preprocessing
 from lifeiqa.artifacts.manifest import METADATA_KEY, Manifest, read_manifest
 from lifeiqa.artifacts.summary import describe
@@ -31,7 +32,6 @@ from lifeiqa_export.calibration import MAX_CROPS, MAX_IMAGES, calibration_from_f
 from lifeiqa_export.cli import main
 from lifeiqa_export.dense import densify
 from lifeiqa_export.export import export_checkpoint
-from lifeiqa_export.graph import onnx_from_model
 from lifeiqa_export.quantise import layers_of, quantised, ranges_of, scores_of
 from lifeiqa_export.sensitivity import quantise
 
@@ -51,7 +51,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def graph(model):
-    return onnx_from_model(densify(model))
+    return exported_graph(densify(model))
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_openvino_computes_the_same_from_it(whole, tmp_path):
 
 
 def test_a_static_batch_is_calibrated_in_whole_batches(model):
-    static = onnx_from_model(densify(model), batch=3)
+    static = exported_graph(densify(model), batch=3)
     crops = shaded(4, 112)
     result = quantised(static, ranges_of(static, crops), layers_of(static))
     assert scores_of(result, crops).shape == (4,)

@@ -6,12 +6,12 @@ import onnx
 import pytest
 import torch
 
+from helpers.exports import exported_graph
 from helpers.tiny_network import tiny_manifest, tiny_model
 from lifeiqa.artifacts.engine_info import BatchProfile
 from lifeiqa.artifacts.manifest import Parent, write_with_sidecar
 from lifeiqa_engines.build import engine_from_onnx
 from lifeiqa_export.dense import densify
-from lifeiqa_export.graph import onnx_from_model
 from lifeiqa_export.half import to_half
 
 
@@ -37,7 +37,7 @@ def write_network(folder, precision, *, batch=None, **changes):
         tools={"onnx": onnx.__version__},
         parity=({"name": "ONNX FP32 -> FP16", "max_drift": 0.0012, "srocc": 0.9999},),
     )
-    model = onnx_from_model(to_half(dense) if precision == "fp16" else dense, batch=batch)
+    model = exported_graph(to_half(dense) if precision == "fp16" else dense, batch=batch)
     path = folder / f"tiny.{precision}.onnx"
     described = dataclasses.replace(described, **changes)
     write_with_sidecar(path, described, lambda temporary: onnx.save(model, temporary))

@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 
+from helpers.exports import exported_graph
 from helpers.runtimes import ONNX_ON_CPU, open_on_cpu
 from helpers.tiny_network import ABLATIONS, liven, tiny_manifest, tiny_model
 from lifeiqa.data.images import parity_crops
@@ -24,7 +25,7 @@ from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
 from lifeiqa.runtimes.pytorch.session import PyTorchSession
 from lifeiqa.weights import bundled
 from lifeiqa_export.dense import densify
-from lifeiqa_export.graph import onnx_from_model, set_metadata
+from lifeiqa_export.graph import set_metadata
 from lifeiqa_export.half import to_half
 from lifeiqa_export.photographs import photographs
 
@@ -94,7 +95,7 @@ class Found(NamedTuple):
 
 
 def written(model, manifest, path):
-    proto = onnx_from_model(model)
+    proto = exported_graph(model)
     set_metadata(proto, dataclasses.replace(manifest, kind="onnx"))
     onnx.save(proto, path)
     return path

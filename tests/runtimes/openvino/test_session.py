@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from helpers import tiny
+from helpers.exports import exported_graph
 from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.data.images import parity_crops
 from lifeiqa.errors import ArtifactError, ConfigError
@@ -24,7 +25,7 @@ from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
 from lifeiqa.runtimes.openvino.session import OpenVINOSession
 from lifeiqa.weights import bundled
 from lifeiqa_export.dense import densify
-from lifeiqa_export.graph import onnx_from_model, set_metadata
+from lifeiqa_export.graph import set_metadata
 from lifeiqa_export.half import to_half
 from lifeiqa_export.photographs import photographs
 
@@ -47,7 +48,7 @@ def graphs(tmp_path_factory):
         "static": (dense, {"batch": 4}),
     }
     for name, (model, changes) in forms.items():
-        proto = onnx_from_model(model, batch=changes.get("batch"))
+        proto = exported_graph(model, batch=changes.get("batch"))
         set_metadata(proto, dataclasses.replace(manifest, kind="onnx", **changes))
         onnx.save(proto, folder / f"{name}.onnx")
     return {"fp32": bundled(), **{name: folder / f"{name}.onnx" for name in forms}}
