@@ -13,7 +13,7 @@ CPP_SOURCES = $$(find engines/cpp tests/cpp examples -path engines/cpp/build -pr
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test test-long dist docs reference images browser cpp test-cpp test-gpu lint card bench bench-bulk clean
+.PHONY: demo test test-long dist docs reference images browser cpp test-cpp test-gpu lint card weights bench bench-bulk clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -92,6 +92,12 @@ $(INSTALLED): pyproject.toml
 # Measures the bundled model on the human scores and photographs in DATA, and states it in its card.
 card: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.card $(DATA)
+
+# Writes the bundled files again as this version writes them: the same weights, the same scores.
+BUNDLED := lifeiqa/weights/lite0-biq2021.safetensors
+weights: $(INSTALLED)
+	$(BIN)/lifeiqa convert $(BUNDLED) -o $(BUNDLED)
+	$(BIN)/lifeiqa-export $(BUNDLED) --precision fp32 -o lifeiqa/weights
 
 # Measures speed on this machine, which should have nothing else to do, and writes docs/performance.md.
 # CALIBRATION may name a folder of images like those to be scored.

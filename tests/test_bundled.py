@@ -28,7 +28,7 @@ def test_the_onnx_form_descends_from_the_checkpoint():
 
 
 def test_the_pair_is_small_enough_to_ship():
-    assert sum(bundled(suffix=s).stat().st_size for s in (".safetensors", ".fp32.onnx")) < 40e6
+    assert sum(bundled(suffix=s).stat().st_size for s in (".safetensors", ".fp32.onnx")) < 21e6
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".fp32.onnx"])
