@@ -54,3 +54,13 @@ def test_the_paper_page_names_every_equation():
         named |= set(range(int(first), int(last or first) + 1)) | ({int(other)} if other else set())
 
     assert named == EQUATIONS
+
+
+def test_the_page_of_the_architecture_names_every_package_and_module():
+    text = (ROOT / "docs/development/architecture.md").read_text("utf-8")
+    entries = [path for path in (ROOT / "lifeiqa").iterdir() if not path.name.startswith("_")]
+    packages = [f"lifeiqa/{path.name}/" for path in entries if path.is_dir()]
+    modules = [path.name for path in entries if path.suffix == ".py"]
+
+    assert len(packages) > 10
+    assert [name for name in packages + modules if name not in text] == []
