@@ -13,7 +13,7 @@ CPP_SOURCES = $$(find engines/cpp tests/cpp examples -path engines/cpp/build -pr
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test test-long dist docs reference images browser cpp test-cpp test-gpu lint card weights bench bench-bulk clean
+.PHONY: demo test test-long dist docs reference images browser cpp test-cpp test-gpu lint bundled card weights bench bench-bulk clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -88,6 +88,13 @@ $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
+
+# Trains the bundled models on the raw data in DATA; what was killed goes on where it was. JOBS models
+# are trained at once, and WORKERS processes cut images. Made for a GPU with 50 GB of free disk.
+JOBS ?= 1
+WORKERS ?= 4
+bundled: $(INSTALLED)
+	$(BIN)/python -m lifeiqa_benchmarks.bundled $(DATA) bundled --jobs $(JOBS) --workers $(WORKERS)
 
 # Measures the bundled model on the human scores and photographs in DATA, and states it in its card.
 card: $(INSTALLED)

@@ -230,7 +230,10 @@ def _jacobian5(x: FloatArray, b1: float, b2: float, b3: float, b4: float, b5: fl
     return np.stack([t / 2, slope * (x - b3), -slope * b2, x, np.ones_like(x)], axis=1)
 
 
-_JACOBIANS = {logistic4: _jacobian4, logistic5: _jacobian5}
+_JACOBIANS: dict[Callable[..., FloatArray], Callable[..., FloatArray]] = {
+    logistic4: _jacobian4,
+    logistic5: _jacobian5,
+}
 
 
 def _tanh_half(z: FloatArray) -> FloatArray:

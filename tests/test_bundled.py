@@ -59,5 +59,5 @@ def test_a_worse_image_scores_lower():
     with Scorer() as scorer:
         for photograph in (photographs.astronaut(), photographs.coffee(), photographs.chelsea()):
             pristine = scorer.score(photograph).value
-            for kind, level in (("blur", 3), ("noise", 3), ("jpeg", 4)):
-                assert scorer.score(distort(photograph, kind, level)).value < pristine, kind
+            for kind, strength in (("gaussian_blur", 4), ("white_noise", 5), ("jpeg", 4)):
+                assert scorer.score(distort(photograph, kind, strength)).value < pristine, kind

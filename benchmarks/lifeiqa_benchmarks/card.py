@@ -5,16 +5,17 @@ FOLDER holds ``biq2021/`` (images/, val.csv) and ``kodak/``.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from pathlib import Path
 
 from lifeiqa.errors import LifeIQAError
+from lifeiqa.evaluation.monotonicity import Monotonicity
 from lifeiqa.evaluation.result import Evaluation
-from lifeiqa.evaluation.sense import Sense
 from lifeiqa.files import atomic_write
 from lifeiqa.weights import DEFAULT, bundled
-from lifeiqa_benchmarks.measure import SOURCES, agreement_of, between, sense_of
+from lifeiqa_benchmarks.measure import SOURCES, agreement_of, between, monotonicity_of
 
 
 def agreement_table(found: Evaluation) -> str:
@@ -35,21 +36,23 @@ def agreement_table(found: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def sense_table(found: Sense) -> str:
-    """Shares of pairs and steps that fall, and the mean score at each level."""
+def monotonicity_table(found: Monotonicity) -> str:
+    """Shares of series and steps that fall, SROCC with opinions, mean scores at each strength."""
     lines = [
-        "| distortion | monotone pairs | falling steps | mean score at levels 0 to 5 |",
-        "| --- | --- | --- | --- |",
+        "| distortion | monotonic series | clear steps that fall | SROCC | mean score at 0 to 5 |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for kind in found.kinds:
         own = found.of(kind)
         means = ", ".join(f"{mean:.3f}" for mean in own.scores.mean((0, 1)))
-        lines.append(f"| {kind} | {own.monotone:.3f} | {own.falling:.3f} | {means} |")
-    pairs = found.falls.all(-1)
-    lines.append(
-        f"| all | {found.monotone:.3f} ({pairs.sum()} of {pairs.size}) | {found.falling:.3f} | |"
-    )
+        lines.append(f"| {kind} | {_figures(own)} | {means} |")
+    lines.append(f"| all | {_figures(found)} | |")
     return "\n".join(lines)
+
+
+def _figures(found: Monotonicity) -> str:
+    figures = (found.monotone, found.falling, found.srocc)
+    return " | ".join("" if math.isnan(figure) else f"{figure:.3f}" for figure in figures)
 
 
 def replaced(text: str, section: str, body: str) -> str:
@@ -74,7 +77,8 @@ def main(data: str) -> None:
     card = model.with_name("MODEL_CARD.md")
     text = card.read_text("utf-8")
     text = replaced(text, "agreement", agreement_table(agreement_of(model, Path(data))))
-    text = replaced(text, "sense", sense_table(sense_of(model, Path(data))))
+    found = monotonicity_of(model, Path(data))
+    text = replaced(text, "monotonicity", monotonicity_table(found))
     with atomic_write(card) as temporary:
         temporary.write_text(text, "utf-8")
 

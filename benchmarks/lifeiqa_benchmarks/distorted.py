@@ -22,9 +22,9 @@ def write_distorted(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in photographs():
         pixels = decode(path)
-        for kind, level in PARITY_DISTORTIONS:
-            image = Image.fromarray(distort(pixels, kind, level))
-            image.save(folder / f"{path.stem}.{kind}{level}.png")
+        for kind, strength in PARITY_DISTORTIONS:
+            image = Image.fromarray(distort(pixels, kind, strength))
+            image.save(folder / f"{path.stem}.{kind}.{strength}.png")
 
 
 if __name__ == "__main__":

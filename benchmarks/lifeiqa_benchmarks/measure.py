@@ -8,8 +8,8 @@ from pathlib import Path
 from lifeiqa.data.images import images_in
 from lifeiqa.data.table import Table, read_table
 from lifeiqa.evaluation.evaluate import evaluate
+from lifeiqa.evaluation.monotonicity import Monotonicity, measure_monotonicity
 from lifeiqa.evaluation.result import Evaluation
-from lifeiqa.evaluation.sense import Sense, sense
 from lifeiqa.scorer import Scorer
 
 SOURCES = {
@@ -33,10 +33,10 @@ def agreement_of(model: Path, data: Path) -> Evaluation:
         return evaluate(scorer, validation(data), part="the validation images")
 
 
-def sense_of(model: Path, data: Path) -> Sense:
+def monotonicity_of(model: Path, data: Path) -> Monotonicity:
     """How the scores of the Kodak photographs fall under distortions of rising strength."""
     with Scorer(model) as scorer:
-        return sense(scorer, images_in(data / "kodak"))
+        return measure_monotonicity(scorer, images_in(data / "kodak"))
 
 
 def between(figure: float, interval: tuple[float, float] | None) -> str:

@@ -1,7 +1,7 @@
 """A table of training runs, each measured again: ``python -m lifeiqa_benchmarks.runs DATA LIST``.
 
 LIST is a TOML file with a table ``[[run]]`` for each: ``file``, a checkpoint; ``what``, what was
-changed and why; ``sense = true`` measures how scores fall under distortions, too.
+changed and why; ``monotonicity = true`` measures how scores fall under distortions, too.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import sys
 import tomllib
 from pathlib import Path
 
-from lifeiqa_benchmarks.measure import agreement_of, between, sense_of
+from lifeiqa_benchmarks.measure import agreement_of, between, monotonicity_of
 
 
 def main(data: str, listed: str) -> None:
     """Print the table as Markdown."""
     runs = tomllib.loads(Path(listed).read_text("utf-8"))["run"]
-    print("| run | val SROCC (95 %) | val PLCC (95 %) | monotone pairs |")
+    print("| run | val SROCC (95 %) | val PLCC (95 %) | monotonic series |")
     print("| --- | --- | --- | --- |")
     for run in runs:
         found = agreement_of(Path(run["file"]), Path(data))
         fallen = "not measured"
-        if run.get("sense"):
-            fallen = f"{sense_of(Path(run['file']), Path(data)).monotone:.3f}"
+        if run.get("monotonicity"):
+            fallen = f"{monotonicity_of(Path(run['file']), Path(data)).monotone:.3f}"
         figures, bounds = found.agreement, found.intervals
         print(
             f"| {run['what']} | {between(figures.srocc, bounds['srocc'])} "

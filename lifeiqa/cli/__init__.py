@@ -8,8 +8,8 @@ from lifeiqa.cli.datasets import datasets
 from lifeiqa.cli.evaluation import evaluate
 from lifeiqa.cli.explain import explain
 from lifeiqa.cli.models import compare, convert, inspect
+from lifeiqa.cli.monotonicity import monotonicity, sense
 from lifeiqa.cli.scoring import score
-from lifeiqa.cli.sense import sense
 from lifeiqa.cli.training import crossfit, study, train
 
 
@@ -22,7 +22,7 @@ def main() -> None:
 for family in (
     (score, inspect, compare, convert),
     (train, study, crossfit),
-    (evaluate, sense, explain, datasets),
+    (evaluate, monotonicity, sense, explain, datasets),
 ):
     for command in family:
         main.add_command(command)

@@ -135,8 +135,13 @@ def study(kind: str, out: Path, seeds: int, **experiment_options: Any) -> None:
     show_default=True,
     help="Of the models in a target; the human score has the rest.",
 )
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Models trained at once."
+)
 @guarded
-def crossfit(out: Path, folds: int, seeds: int, weight: float, **experiment_options: Any) -> None:
+def crossfit(
+    out: Path, folds: int, seeds: int, weight: float, jobs: int, **experiment_options: Any
+) -> None:
     """Soften human scores by models that did not learn the image, for `train` to learn from.
 
     OUT/targets.csv has the softened scores. With few images, a network that learns them agrees
@@ -146,7 +151,10 @@ def crossfit(out: Path, folds: int, seeds: int, weight: float, **experiment_opti
     experiment = _experiment(**experiment_options)
     from lifeiqa.training.crossfit import crossfit as run
 
-    click.echo(run(experiment, out, count=folds, seeds=seeds, weight=weight, report=_progress))
+    targets = run(
+        experiment, out, count=folds, seeds=seeds, weight=weight, jobs=jobs, report=_progress
+    )
+    click.echo(targets)
 
 
 def _progress(line: str) -> None:

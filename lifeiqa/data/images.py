@@ -14,14 +14,14 @@ from lifeiqa.preprocess.crops import crops_from_pixels, with_plan
 from lifeiqa.preprocess.decode import SUFFIXES, Pixels, decode
 
 PARITY_DISTORTIONS = (
-    ("blur", 0),  # the untouched image
-    ("blur", 3),
-    ("noise", 3),
+    ("gaussian_blur", 0),  # the undistorted image
+    ("gaussian_blur", 4),
+    ("white_noise", 4),
     ("jpeg", 4),
-    ("darken", 3),
-    ("contrast", 4),
+    ("darken", 5),
+    ("high_sharpen", 4),
 )
-"""Kind and level of each form of an image that parity is measured on; the untouched one first."""
+"""Kind and strength of each form of an image that parity is measured on; undistorted first."""
 
 
 def images_in(folder: Path, *, recursive: bool = True) -> list[Path]:
@@ -50,5 +50,5 @@ def parity_crops(
     for path in images:
         # Cut first, so that a large photograph costs no more than a small one.
         (crop,) = crops_from_pixels(decode(path), plan, size)
-        crops += [distortions.distort(crop, kind, level) for kind, level in chosen]
+        crops += [distortions.distort(crop, kind, strength) for kind, strength in chosen]
     return np.stack(crops)

@@ -59,10 +59,10 @@ def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:
     return (1 - (x * y).sum() / scale) / 2
 
 
-def order_loss(milder: Tensor, stronger: Tensor, margin: float = 0.02) -> Tensor:
-    """Two strengths of one distortion, ``(T,)`` scores each: the stronger should score lower.
+def order_loss(better: Tensor, worse: Tensor, margin: float | Tensor = 0.02) -> Tensor:
+    """Two strengths of one distortion, ``(T,)`` scores each: the worse one should score lower.
 
-    ``mean max(0, margin - (milder - stronger))``, in units of the network's output, whose range of
-    1 is that of the labels; higher is better.
+    ``mean max(0, margin - (better - worse))``, in units of the network's output, whose range of
+    1 is that of the labels; higher is better. The margin may be one for each pair, ``(T,)``.
     """
-    return (margin - (milder - stronger)).relu().mean()
+    return (margin - (better - worse)).relu().mean()

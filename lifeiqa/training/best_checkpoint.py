@@ -54,7 +54,10 @@ class Choice:
         return {"val_srocc": srocc(scores, target), "val_plcc": plcc(scores, target)}
 
     def offer(self, network: LifeIQA, row: dict[str, Any]) -> None:
-        """Keep the network of an epoch when it is the best so far."""
+        """Keep the network of an epoch when it is the best so far of those that may be chosen."""
+        phases = self.settings.training.chosen_from
+        if phases and row["phase"] not in phases:
+            return
         # Constant predictions have no rank correlation; any other epoch is better than they.
         if not self.best or _rank(row) > _rank(self.best):
             self.best = row

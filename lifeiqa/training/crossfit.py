@@ -9,16 +9,23 @@ out of fold, so that no target knows its own answer.
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lifeiqa.data.split_sampling import folds, make_split
+from lifeiqa.data.splits import Split
 from lifeiqa.data.table import Table, write_columns
 from lifeiqa.errors import ConfigError
 from lifeiqa.metrics import FloatArray, srocc
 from lifeiqa.training.experiment import Experiment, Report, run, with_seed
 from lifeiqa.training.record import is_main
+from lifeiqa.training.store import follow_parent
 
 TARGETS = "targets.csv"
 
@@ -30,6 +37,7 @@ def crossfit(
     count: int = 5,
     seeds: int = 4,
     weight: float = 0.5,
+    jobs: int = 1,
     report: Report = print,
 ) -> Path:
     """Train on all folds but one, again and again, and soften the scores of the one left out.
@@ -43,6 +51,8 @@ def crossfit(
         count: number of folds.
         seeds: number of models for each image.
         weight: of the models in a target, in [0, 1].
+        jobs: models that are trained at once, each in a process of its own where it is above 1:
+            one small network does not fill a GPU.
         report: takes one line of text at a time.
 
     Returns:
@@ -63,13 +73,13 @@ def crossfit(
     low, high = experiment.labels.low, experiment.labels.high
     total = np.zeros(len(table))
     first = experiment.settings.training.seed
+    work = []
     for seed in range(first, first + seeds):
         for number, split in enumerate(folds(table, count, seed=seed), 1):
-            report(f"seed {seed}, fold {number} of {count}")
             one = dataclasses.replace(with_seed(experiment, seed), table=table, split=split)
-            folder = out / f"seed-{seed}" / f"fold-{number}"
-            result = run(one, folder, resume=True, report=report)
-            total[split.rows(table)["test"]] += np.clip(result["scores"]["predicted"], low, high)
+            work.append((one, out / f"seed-{seed}" / f"fold-{number}", split))
+    for (_, _, split), result in zip(work, _results(work, jobs, report), strict=True):
+        total[split.rows(table)["test"]] += np.clip(result["scores"]["predicted"], low, high)
     outside = total / seeds
     report(f"out of fold: SROCC {srocc(outside, table.scores):.4f}, n {len(table)}")
     predicted = np.full(len(whole), np.nan)
@@ -77,6 +87,31 @@ def crossfit(
     if is_main():
         _write(out / TARGETS, whole, predicted, weight)
     return out / TARGETS
+
+
+def _results(
+    work: Sequence[tuple[Experiment, Path, Split]], jobs: int, report: Report
+) -> Iterator[dict[str, Any]]:
+    """The reports of all runs, in order."""
+    if jobs == 1:
+        for experiment, folder, _ in work:
+            report(f"{folder.parent.name}, {folder.name}")
+            yield run(experiment, folder, resume=True, report=report)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=follow_parent) as pool:
+        try:
+            yield from pool.map(_run_apart, *zip(*[each[:2] for each in work], strict=True))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run_apart(experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """`run` in a process of its own, whose lines say which run they are of."""
+    name = f"{folder.parent.name}, {folder.name}: "
+    return run(
+        experiment, folder, resume=True, report=lambda line: print(name + line, file=sys.stderr)
+    )
 
 
 def _learned(experiment: Experiment) -> list[int]:

@@ -24,6 +24,7 @@ from lifeiqa.training.sampling import Feed
 
 _CROPS = 8
 """Crops of a pass: enough to keep a CPU busy, and few enough for its caches."""
+_CROPS_ON_GPU = 128
 _IMAGES = 64
 """Images that are stored at once: what a kill loses, against the wait for a disk."""
 _TABLE = """CREATE TABLE IF NOT EXISTS features (
@@ -46,6 +47,11 @@ class CachedFeatures(NamedTuple):
         """Float features of one crop each of some images, ``(B,)`` indices both."""
         memory = None if self.memory is None else self.memory[images, crops].float()
         return Features(self.query[images, crops].float(), memory)
+
+    def crops(self, chosen: slice) -> CachedFeatures:
+        """Some crops of every image."""
+        memory = None if self.memory is None else self.memory[:, chosen]
+        return CachedFeatures(self.query[:, chosen], memory)
 
     def all_of(self, images: slice) -> Features:
         """Float features of every crop of some images, image by image."""
@@ -149,7 +155,7 @@ def extract(scoring: ScoringModel, images: Iterable[Tensor]) -> Iterator[CachedF
 
     for image in images:
         waiting.append(image)
-        if len(waiting) * len(image) >= _CROPS:
+        if len(waiting) * len(image) >= (_CROPS if device.type == "cpu" else _CROPS_ON_GPU):
             yield features_of_waiting()
     if waiting:
         yield features_of_waiting()

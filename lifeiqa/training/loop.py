@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,17 +20,20 @@ from lifeiqa.config import Preprocessing
 from lifeiqa.errors import ConfigError, TrainingError
 from lifeiqa.model.network import Features, LifeIQA, Prediction
 from lifeiqa.training.best_checkpoint import Choice
+from lifeiqa.training.copies import seed_of
 from lifeiqa.training.objective import total_loss
 from lifeiqa.training.optimise import optimizer_of, rate, unfreeze
 from lifeiqa.training.origin import network_of
 from lifeiqa.training.recipe import Phase
 from lifeiqa.training.record import RunFolder
-from lifeiqa.training.sampling import seed_of
 from lifeiqa.training.settings import Settings
 from lifeiqa.training.task import Task
 from lifeiqa.training.work import Work, work_of
 
 Report = Callable[[str], None]
+
+_LOOK = 20
+"""Steps between two looks at the loss on a GPU."""
 
 
 def train(
@@ -85,6 +89,8 @@ def train(
                 f"{name} {crops} cannot be shared by {accelerator.num_processes} processes: "
                 f"take a multiple"
             )
+    # Inputs have one size, so that the search for the fastest convolutions pays.
+    torch.backends.cudnn.benchmark = True
     torch.manual_seed(recipe.seed)
     network, origin = network_of(settings, weights, start)
     # Convolutions run up to twice as fast on a CPU in this layout. Every phase has it, so that a
@@ -208,7 +214,7 @@ class _Run:
         self.network.train()
         # Batch statistics of a small batch are worse than those of ImageNet.
         self.network.backbone.eval()
-        total = 0.0
+        total = torch.zeros((), device=self.accelerator.device)
         bar = tqdm(
             work.batches(epoch),
             desc=f"{phase.name} {epoch + 1}/{phase.epochs}",
@@ -216,19 +222,16 @@ class _Run:
             leave=False,
             disable=None if self.accelerator.is_main_process else True,  # None: on a terminal
         )
-        for step, (inputs, targets) in enumerate(bar, 1):
-            higher = self.task.labels.direction == "higher"
+        higher = self.task.labels.direction == "higher"
+        for step, (inputs, targets, copies) in enumerate(bar, 1):
             with self.accelerator.autocast():
                 prediction = learner(inputs)
-            loss = total_loss(prediction, targets, recipe, higher_is_better=higher)
-            if not torch.isfinite(loss):
-                kept = (
-                    f"; {self.folder.best} holds the best epoch so far" if self.choice.best else ""
-                )
-                raise TrainingError(
-                    f"the loss became {loss.item()} in epoch {epoch + 1} of phase {phase.name}"
-                    f"{kept}. Lower the learning rate"
-                )
+            loss = total_loss(prediction, targets, recipe, copies=copies, higher_is_better=higher)
+            total += loss.detach()
+            # To read the loss, the CPU waits for a GPU, which then waits for the CPU.
+            if total.device.type == "cpu" or step % _LOOK == 0 or step == work.steps:
+                self.require_finite(float(total), phase, epoch)
+                bar.set_postfix(loss=f"{float(total) / step:.4f}", refresh=False)
             optimizer.zero_grad()
             self.accelerator.backward(loss)
             if recipe.clip:
@@ -236,10 +239,17 @@ class _Run:
             optimizer.step()
             schedule.step()
             average.update_parameters(self.network)
-            total += loss.item()
-            bar.set_postfix(loss=f"{total / step:.4f}", refresh=False)
-        mean = self.accelerator.reduce(torch.tensor(total / work.steps), "mean")
+        mean = self.accelerator.reduce(total / work.steps, "mean")
         return float(mean)
+
+    def require_finite(self, total: float, phase: Phase, epoch: int) -> None:
+        """Refuse to go on once the sum of the losses is no number."""
+        if not math.isfinite(total):
+            kept = f"; {self.folder.best} holds the best epoch so far" if self.choice.best else ""
+            raise TrainingError(
+                f"the loss became {total} in epoch {epoch + 1} of phase {phase.name}{kept}. "
+                f"Lower the learning rate"
+            )
 
     @torch.no_grad()
     def judge(

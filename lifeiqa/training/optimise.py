@@ -33,7 +33,12 @@ def optimizer_of(network: LifeIQA, recipe: Recipe, phase: Phase) -> torch.optim.
             if chosen:
                 groups.append({"params": chosen, "lr": lr, "weight_decay": decay})
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups)
+    return kind(groups, fused=parameters_on_gpu(groups) or None)
+
+
+def parameters_on_gpu(groups: list[dict[str, Any]]) -> bool:
+    """Whether the optimiser's one-kernel form can be used."""
+    return all(p.device.type == "cuda" for group in groups for p in group["params"])
 
 
 def unfreeze(network: LifeIQA, phase: Phase) -> list[nn.Parameter]:

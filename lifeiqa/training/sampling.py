@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +13,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lifeiqa.config import Preprocessing
-from lifeiqa.data.distortions import LEVELS, STRENGTHS, distort
 from lifeiqa.data.table import Table
 from lifeiqa.preprocess.crops import crops_from_pixels
 from lifeiqa.preprocess.decode import Pixels, decode
+from lifeiqa.training.copies import (
+    Pair,
+    copies_of,
+    number_of,
+    pair_of,
+    random_crops,
+    seed_of,
+    seed_of_pair,
+)
 from lifeiqa.training.recipe import Phase, Recipe
 
 
@@ -44,7 +51,7 @@ class Draw(NamedTuple):
     Attributes:
         image: row of the table.
         number: which of the image's crops.
-        twin: whether it comes with two distorted forms.
+        twin: whether it comes with two distorted copies.
     """
 
     image: int
@@ -65,31 +72,18 @@ def epoch_of(images: int, recipe: Recipe, phase: Phase, seed: int) -> list[list[
     return [[Draw(p, n, i < phase.twins) for i, (p, n) in enumerate(batch)] for batch in whole]
 
 
-def random_crops(
-    pixels: Pixels, preprocessing: Preprocessing, size: int, count: int, seed: int, *, flip: bool
-) -> Pixels:
-    """``count`` crops at places drawn from ``seed``, ``(count, S, S, 3)``.
-
-    With ``flip`` every other one is mirrored, and the seed says which.
-    """
-    plan = dataclasses.replace(preprocessing, crops=f"random:{count}:{seed}")
-    crops = crops_from_pixels(pixels, plan, size)
-    if flip:
-        mirrored = slice(seed % 2, None, 2)
-        crops[mirrored] = crops[mirrored, :, ::-1].copy()
-    return crops
+def pair_of_draw(feed: Feed, draw: Draw, seed: int, recipe: Recipe) -> Pair:
+    """The distorted copies that come with a draw; ``seed`` is that of the epoch."""
+    own = seed_of(seed, draw.image, draw.number)
+    if recipe.copies:
+        own = seed_of_pair(feed.table.paths[draw.image], own % recipe.copies)
+    return pair_of(own, recipe)
 
 
-def seed_of(*numbers: int) -> int:
-    """One 32-bit seed from several numbers, well mixed, the same on every platform."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
-def number_of(path: Path) -> int:
-    """A number for the name of an image, to be mixed into seeds: the same in every table."""
-    # A file name that is not UTF-8 is one too.
-    name = path.name.encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.sha256(name).digest())
+def pairs_to_cache(path: Path, count: int, recipe: Recipe) -> list[Pair]:
+    """The distorted copies of ``count`` cached crops of an image."""
+    numbers = [number % recipe.copies if recipe.copies else number for number in range(count)]
+    return [pair_of(seed_of_pair(path, number), recipe) for number in numbers]
 
 
 def crops_by_plan(feed: Feed, rows: Sequence[int]) -> Iterator[Tensor]:
@@ -105,13 +99,13 @@ def crops_to_cache(feed: Feed, rows: Sequence[int], count: int, *, flip: bool) -
     return _loaded(_ToCache(feed, count, flip), rows, feed.workers)
 
 
-def crops_of_epoch(feed: Feed, batches: Sequence[Sequence[Draw]], seed: int, *, flip: bool) -> (
-    Iterator[Tensor]
-):  # fmt: skip
+def crops_of_epoch(
+    feed: Feed, batches: Sequence[Sequence[Draw]], seed: int, recipe: Recipe
+) -> Iterator[Tensor]:
     """The crops of each batch, uint8 ``(B + 2 T, S, S, 3)``, as `objective.Batch` orders them."""
     return iter(
         DataLoader(
-            _OfEpoch(feed, seed, flip),
+            _OfEpoch(feed, seed, recipe),
             batch_sampler=batches,  # type: ignore[arg-type]  # a sampler of draws, not of rows
             num_workers=feed.workers,
             collate_fn=_twins_last,
@@ -119,12 +113,12 @@ def crops_of_epoch(feed: Feed, batches: Sequence[Sequence[Draw]], seed: int, *, 
     )
 
 
-def twins_to_cache(feed: Feed, rows: Sequence[int], count: int, *, flip: bool) -> Iterator[Tensor]:
-    """Two distorted forms of ``count`` random crops of these images, ``(2 count, S, S, 3)`` each.
+def twins_to_cache(feed: Feed, rows: Sequence[int], count: int, recipe: Recipe) -> Iterator[Tensor]:
+    """Two distorted copies of ``count`` random crops of these images, ``(2 count, S, S, 3)`` each.
 
-    The milder form of a crop comes right before the stronger one.
+    The better copy of a crop comes right before the worse one.
     """
-    return _loaded(_TwinsToCache(feed, count, flip), rows, feed.workers)
+    return _loaded(_TwinsToCache(feed, count, recipe), rows, feed.workers)
 
 
 class _ByPlan(Dataset[Tensor]):
@@ -141,45 +135,51 @@ class _ToCache(Dataset[Tensor]):
         self.feed, self.count, self.flip = feed, count, flip
 
     def __getitem__(self, row: int) -> Tensor:
-        feed, path = self.feed, self.feed.table.paths[row]
-        seed = seed_of(number_of(path))
-        crops = random_crops(
-            decode(path), feed.preprocessing, feed.size, self.count, seed, flip=self.flip
-        )
-        return torch.from_numpy(crops)
+        path = self.feed.table.paths[row]
+        return torch.from_numpy(self.cut(decode(path), path))
+
+    def cut(self, pixels: Pixels, path: Path) -> Pixels:
+        feed, seed = self.feed, seed_of(number_of(path))
+        return random_crops(pixels, feed.preprocessing, feed.size, self.count, seed, flip=self.flip)
 
 
 class _TwinsToCache(_ToCache):
+    def __init__(self, feed: Feed, count: int, recipe: Recipe) -> None:
+        super().__init__(feed, count, recipe.flip)
+        self.recipe = recipe
+
     def __getitem__(self, row: int) -> Tensor:
-        crops = super().__getitem__(row).numpy()
-        own = number_of(self.feed.table.paths[row])
-        seeds = [seed_of(own, number) for number in range(len(crops))]
-        return torch.from_numpy(
-            np.concatenate([_twins(*pair) for pair in zip(crops, seeds, strict=True)])
-        )
+        path = self.feed.table.paths[row]
+        pixels = decode(path)
+
+        def cut_like(number: int) -> Callable[[Pixels], Pixels]:
+            return lambda copy: self.cut(copy, path)[number : number + 1]
+
+        pairs = enumerate(pairs_to_cache(path, self.count, self.recipe))
+        made = [copies_of(pixels, pair, cut_like(number)) for number, pair in pairs]
+        return torch.from_numpy(np.concatenate(made))
 
 
 class _OfEpoch(Dataset[Tensor]):
-    """A draw -> ``(1, S, S, 3)``, or ``(3, S, S, 3)`` with a milder and a stronger distortion."""
+    """A draw -> ``(1, S, S, 3)``, or ``(3, S, S, 3)`` with its two distorted copies."""
 
-    def __init__(self, feed: Feed, seed: int, flip: bool) -> None:
-        self.feed, self.seed, self.flip = feed, seed, flip
+    def __init__(self, feed: Feed, seed: int, recipe: Recipe) -> None:
+        self.feed, self.seed, self.recipe = feed, seed, recipe
 
     def __getitem__(self, draw: Draw) -> Tensor:
         feed, seed = self.feed, seed_of(self.seed, draw.image, draw.number)
         pixels = decode(feed.table.paths[draw.image])
-        crops = random_crops(pixels, feed.preprocessing, feed.size, 1, seed, flip=self.flip)
+
+        def cut(image: Pixels) -> Pixels:
+            return random_crops(
+                image, feed.preprocessing, feed.size, 1, seed, flip=self.recipe.flip
+            )
+
+        crops = cut(pixels)
         if draw.twin:
-            crops = np.concatenate([crops, _twins(crops[0], seed)])
+            pair = pair_of_draw(feed, draw, self.seed, self.recipe)
+            crops = np.concatenate([crops, copies_of(pixels, pair, cut)])
         return torch.from_numpy(crops)
-
-
-def _twins(crop: Pixels, seed: int) -> Pixels:
-    """One kind of distortion at two levels, ``(2, S, S, 3)``; the milder may be none at all."""
-    generator = np.random.default_rng(seed)
-    kind = list(STRENGTHS)[generator.integers(len(STRENGTHS))]
-    levels = sorted(generator.choice(LEVELS + 1, 2, replace=False).tolist())
-    return np.stack([distort(crop, kind, level, seed=seed) for level in levels])
 
 
 def _twins_last(crops: list[Tensor]) -> Tensor:

@@ -12,19 +12,23 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from lifeiqa.config import Preprocessing
+from lifeiqa.errors import ConfigError
 from lifeiqa.model.network import Features, LifeIQA, ScoringModel
-from lifeiqa.training.features import Cache, joined
+from lifeiqa.training.copies import kinds_learned, seed_of
+from lifeiqa.training.features import Cache, CachedFeatures, joined
 from lifeiqa.training.objective import Batch
+from lifeiqa.training.part import Part
 from lifeiqa.training.recipe import Phase, Recipe
 from lifeiqa.training.sampling import (
     Feed,
     crops_by_plan,
     crops_of_epoch,
     crops_to_cache,
-    epoch_of,
-    seed_of,
+    pair_of_draw,
+    pairs_to_cache,
     twins_to_cache,
 )
+from lifeiqa.training.stored import Stored, StoredWork
 from lifeiqa.training.task import Task
 
 
@@ -56,108 +60,104 @@ def work_of(
     cache: Path | None,
     seed: int,
 ) -> Work:
-    """The work of one phase; ``seed`` is the phase's own."""
+    """The work of one phase; ``seed`` is the phase's own.
+
+    Raises:
+        ConfigError: the recipe stores crops, and there is no cache to store them in.
+    """
     scoring = ScoringModel(network, preprocessing, task.labels).to(accelerator.device)
     size = network.config.crop_size
     learned = Feed(task.train, preprocessing, size, workers)
     held = Feed(task.val, preprocessing, size, workers)
-    scale, offset = task.labels.scale_and_offset
-    targets = ((torch.tensor(task.train.scores) - offset) / scale).to(accelerator.device)
-    common = (recipe, phase, accelerator, seed, targets)
+    part = Part(scoring, learned, held, recipe, phase, accelerator, seed, task.labels)
+    if not recipe.stored:
+        return _Cached(part, Cache(scoring, cache)) if phase.cached else _Images(part)
+    if cache is None:
+        raise ConfigError("the recipe stores crops: name a folder for them with --cache")
+    stored = Stored(learned, recipe, cache)
     if phase.cached:
-        return _Cached(scoring, learned, held, Cache(scoring, cache), *common)
-    return _Images(scoring, learned, held, *common)
+        return _Cached(part, Cache(scoring, cache), stored)
+    return StoredWork(part, stored)
 
 
 class _Images:
     """Everything on crops that are cut anew in every epoch."""
 
-    def __init__(
-        self,
-        scoring: ScoringModel,
-        learned: Feed,
-        held: Feed,
-        recipe: Recipe,
-        phase: Phase,
-        accelerator: Accelerator,
-        seed: int,
-        targets: Tensor,
-    ) -> None:
-        self.scoring, self.learned, self.held, self.recipe = scoring, learned, held, recipe
-        self.phase, self.accelerator, self.seed, self.targets = phase, accelerator, seed, targets
-        self.steps = len(epoch_of(len(learned.table), recipe, phase, seed))
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.steps = len(part.epoch(0))
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        seed, own = seed_of(self.seed, epoch), self.accelerator.process_index
-        order = epoch_of(len(self.learned.table), self.recipe, self.phase, seed)
-        shares = [batch[own :: self.accelerator.num_processes] for batch in order]
-        crops = crops_of_epoch(self.learned, shares, seed, flip=self.recipe.flip)
+        part = self.part
+        seed, feed = seed_of(part.seed, epoch), part.learned
+        shares = [batch[part.own] for batch in part.epoch(epoch)]
+        crops = crops_of_epoch(feed, shares, seed, part.recipe)
         for share, uint8 in zip(shares, crops, strict=True):
-            images = self.scoring.normalise(uint8.to(self.accelerator.device, non_blocking=True))
-            yield Batch(images, self.targets[[draw.image for draw in share]])
+            images = part.scoring.normalise(uint8.to(part.device, non_blocking=True))
+            pairs = [pair_of_draw(feed, draw, seed, part.recipe) for draw in share if draw.twin]
+            left = torch.tensor([pair.quality for pair in pairs]).reshape(-1, 2)
+            yield part.batch(images, share, left)
 
     @torch.no_grad()
     def validate(self, network: LifeIQA) -> list[float]:
-        return validate(network, self.scoring, self.held, self.accelerator)
+        return validate(network, self.part.scoring, self.part.held, self.part.accelerator)
 
 
 class _Cached:
     """The decoder and head on features that the backbone gave once."""
 
-    def __init__(
-        self,
-        scoring: ScoringModel,
-        learned: Feed,
-        held: Feed,
-        cache: Cache,
-        recipe: Recipe,
-        phase: Phase,
-        accelerator: Accelerator,
-        seed: int,
-        targets: Tensor,
-    ) -> None:
-        self.recipe, self.accelerator, self.seed = recipe, accelerator, seed
-        self.targets, self.images = targets, len(held.table)
+    def __init__(self, part: Part, cache: Cache, stored: Stored | None = None) -> None:
+        self.part, self.images = part, len(part.held.table)
+        recipe, phase, learned = part.recipe, part.phase, part.learned
         # An epoch sees one of the cached crops of each image.
-        self.draws, self.crops = dataclasses.replace(phase, crops=1), phase.crops
-        self.steps = len(epoch_of(len(targets), recipe, self.draws, seed))
-        flip = recipe.flip
-        with accelerator.main_process_first():  # the others read what it has stored
-            self.learned = cache.get(
-                learned,
-                lambda rows: crops_to_cache(learned, rows, phase.crops, flip=flip),
-                f"random {phase.crops} {flip}",
-            )
-            self.twins = None
-            if phase.twins:
+        part.draws, self.crops = dataclasses.replace(phase, crops=1), phase.crops
+        self.steps = len(part.epoch(0))
+        self.twins: CachedFeatures | None = None
+        with part.accelerator.main_process_first():  # the others read what it has stored
+            if stored is not None:
+                whole = cache.get(learned, stored.of_rows, stored.plan)
+                self.learned, self.twins = whole.crops(slice(1)), whole.crops(slice(1, None))
+                self.left = stored.left
+            else:
+                self.learned = cache.get(
+                    learned,
+                    lambda rows: crops_to_cache(learned, rows, phase.crops, flip=recipe.flip),
+                    f"random {phase.crops} {recipe.flip}",
+                )
+            if phase.twins and stored is None:
+                made = [kinds_learned(recipe), recipe.composed, recipe.copies]
                 self.twins = cache.get(
                     learned,
-                    lambda rows: twins_to_cache(learned, rows, phase.crops, flip=flip),
-                    f"twins {phase.crops} {flip}",
+                    lambda rows: twins_to_cache(learned, rows, phase.crops, recipe),
+                    f"twins {phase.crops} {recipe.flip} {made}",
                 )
-            self.held = cache.get(held, lambda rows: crops_by_plan(held, rows), "plan")
+                pairs = [pairs_to_cache(path, phase.crops, recipe) for path in learned.table.paths]
+                self.left = torch.tensor([[pair.quality for pair in own] for own in pairs])
+            self.held = cache.get(part.held, lambda rows: crops_by_plan(part.held, rows), "plan")
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        generator = torch.Generator().manual_seed(seed_of(self.seed, epoch))
-        own, processes = self.accelerator.process_index, self.accelerator.num_processes
-        order = epoch_of(len(self.targets), self.recipe, self.draws, seed_of(self.seed, epoch))
-        for batch in order:
+        part = self.part
+        generator = torch.Generator().manual_seed(seed_of(part.seed, epoch))
+        for batch in part.epoch(epoch):
             images = torch.tensor([draw.image for draw in batch])
             crops = torch.randint(self.crops, (len(batch),), generator=generator)
-            share = slice(own, None, processes)
-            parts = [self.learned.pick(images[share], crops[share])]
-            if self.twins is not None:
-                chosen = [draw.twin for draw in batch[share]]
-                p, c = images[share][chosen], crops[share][chosen]
-                parts += [self.twins.pick(p, 2 * c), self.twins.pick(p, 2 * c + 1)]
-            features = _moved(joined(parts), self.accelerator.device)
-            yield Batch(features, self.targets[images[share]])
+            numbers = crops
+            if self.twins is not None and part.recipe.stored:
+                numbers = torch.randint(part.recipe.copies, (len(batch),), generator=generator)
+            share, chosen = batch[part.own], [draw.twin for draw in batch[part.own]]
+            parts = [self.learned.pick(images[part.own], crops[part.own])]
+            left = None
+            if part.phase.twins and self.twins is not None:
+                p, n = images[part.own][chosen], numbers[part.own][chosen]
+                parts += [self.twins.pick(p, 2 * n), self.twins.pick(p, 2 * n + 1)]
+                left = self.left[p, n]
+            yield part.batch(_moved(joined(parts), part.device), share, left)
 
     @torch.no_grad()
     def validate(self, network: LifeIQA) -> list[float]:
         scores: list[float] = []
         for start in range(0, self.images, 32):
-            features = _moved(self.held.all_of(slice(start, start + 32)), self.accelerator.device)
+            features = _moved(self.held.all_of(slice(start, start + 32)), self.part.device)
             crops = self.held.query.shape[1]
             scores += network.decode(features).score.view(-1, crops).mean(1).tolist()
         return scores

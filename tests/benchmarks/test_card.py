@@ -4,31 +4,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lifeiqa.evaluation.sense import Sense
+from lifeiqa.evaluation.monotonicity import Monotonicity
 from lifeiqa.weights import bundled
 from lifeiqa_benchmarks import card, measure
 
 
 def test_a_section_is_replaced_and_nothing_else():
-    text = "before\n<!-- sense -->\nold\n<!-- /sense -->\nafter\n"
-    assert card.replaced(text, "sense", "new | a\\1") == (
-        "before\n<!-- sense -->\nnew | a\\1\n<!-- /sense -->\nafter\n"
+    text = "before\n<!-- part -->\nold\n<!-- /part -->\nafter\n"
+    assert card.replaced(text, "part", "new | a\\1") == (
+        "before\n<!-- part -->\nnew | a\\1\n<!-- /part -->\nafter\n"
     )
 
 
-@pytest.mark.parametrize("text", ["", "<!-- sense -->", 2 * "<!-- sense --><!-- /sense -->"])
+@pytest.mark.parametrize("text", ["", "<!-- part -->", 2 * "<!-- part --><!-- /part -->"])
 def test_a_section_that_is_missing_or_doubled_is_refused(text):
     with pytest.raises(ValueError, match="one is expected"):
-        card.replaced(text, "sense", "new")
+        card.replaced(text, "part", "new")
 
 
-def test_the_table_of_sense_counts_pairs_and_steps():
+def test_the_table_of_monotonicity_has_shares_and_mean_scores():
     falling, level = np.linspace(1, 0, 6), np.array([1, 0.9, 0.9, 0.8, 0.7, 0.6])
-    found = Sense("model", "higher", ("blur", "noise"), np.array([[falling, level]] * 2))
-    rows = card.sense_table(found).splitlines()
-    assert rows[2].startswith("| blur | 1.000 | 1.000 | 1.000, 0.800,")
-    assert rows[3].startswith("| noise | 0.000 | 0.800 |")
-    assert rows[4] == "| all | 0.500 (2 of 4) | 0.900 | |"
+    kinds = ("white_noise", "high_sharpen", "mean_shift")
+    scores = np.array([[falling, level, level]] * 2)
+    found = Monotonicity("model", "higher", ("a.png", "b.png"), kinds, scores)
+    rows = card.monotonicity_table(found).splitlines()
+    assert rows[2].startswith("| white_noise | 1.000 | 1.000 | 1.000 | 1.000, 0.800,")
+    # Opinions of the sharpened images fall clearly but at the last step; one step does not fall.
+    assert rows[3].startswith("| high_sharpen | 0.000 | 0.750 | 0.975 | 1.000, 0.900,")
+    assert rows[4].startswith("| mean_shift |  | 1.000 | 0.410 |")
+    assert rows[5].startswith("| all | 0.500 | ")
+    assert len({row.count("|") for row in rows}) == 1
 
 
 @pytest.fixture
@@ -59,5 +64,5 @@ def test_the_table_of_agreement_holds_the_figures_of_the_evaluation(data):
 
 def test_the_card_that_is_shipped_has_both_sections():
     text = bundled().with_name("MODEL_CARD.md").read_text("utf-8")
-    for section in ("agreement", "sense"):
+    for section in ("agreement", "monotonicity"):
         assert card.replaced(text, section, "x") != text

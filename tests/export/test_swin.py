@@ -37,9 +37,9 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     for path in photographs()[::4]:
         pixels = decode(path)
-        for kind, level in PARITY_DISTORTIONS:
-            distorted = Image.fromarray(distort(pixels, kind, level))
-            distorted.save(folder / f"{path.stem}-{kind}-{level}.png")
+        for kind, strength in PARITY_DISTORTIONS:
+            distorted = Image.fromarray(distort(pixels, kind, strength))
+            distorted.save(folder / f"{path.stem}-{kind}-{strength}.png")
     return folder
 
 

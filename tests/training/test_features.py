@@ -14,6 +14,7 @@ from helpers.tiny_network import random_crops
 from lifeiqa.data.table import Table
 from lifeiqa.model.network import Features
 from lifeiqa.training.features import Cache, extract, joined
+from lifeiqa.training.recipe import Phase, Recipe
 from lifeiqa.training.sampling import crops_by_plan, crops_to_cache, twins_to_cache
 
 
@@ -157,7 +158,12 @@ def test_what_is_missing_is_extracted_once_and_the_rest_is_read(model, feed, fol
         torch.testing.assert_close(ours[:IMAGES], plain, rtol=2e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("source", [crops_to_cache, twins_to_cache])
+def twins(feed, rows, count, *, flip):
+    phase = Phase(name="frozen", epochs=1, lr=1.0)
+    return twins_to_cache(feed, rows, count, Recipe(phases=(phase,), flip=flip))
+
+
+@pytest.mark.parametrize("source", [crops_to_cache, twins])
 def test_random_crops_are_shared_as_those_of_the_plan(model, feed, folder, source):
     part = dataclasses.replace(feed, table=feed.table.take([6, 2]))
     whole = Cache(model, folder).get(feed, lambda rows: source(feed, rows, 4, flip=True), "random")

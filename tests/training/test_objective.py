@@ -8,7 +8,6 @@ import torch
 from lifeiqa.model.losses import (
     correlation_loss,
     load_balance_loss,
-    order_loss,
     ranking_loss,
     router_z_loss,
     score_loss,
@@ -16,14 +15,17 @@ from lifeiqa.model.losses import (
 )
 from lifeiqa.model.moe import Routing, top_k_mask
 from lifeiqa.model.network import Prediction
-from lifeiqa.training.objective import total_loss
+from lifeiqa.training.objective import UNKNOWN_GAP, total_loss
 from lifeiqa.training.recipe import Phase, Recipe
 
 RECIPE = Recipe(phases=(Phase(name="joint", epochs=1, lr=1e-3),))
 TARGETS = torch.tensor([0.5, 0.8, 0.1])
 SCORES = torch.tensor([0.2, 0.9, 0.3])
-TWINS = torch.tensor([0.6, 0.4, 0.5, 0.7])
-"""Two crops under a milder distortion, then the same two under a stronger one."""
+COPIES = torch.tensor([0.6, 0.4, 0.5, 0.7])
+"""Scores of the better copies of two crops, then of the worse ones."""
+WANTED = torch.tensor([0.5, 0.45, 0.3, 0.1])
+"""What their severity leaves."""
+UNKNOWN = torch.tensor([0.5, torch.nan, 0.3, torch.nan])
 
 
 def prediction(scores, *, experts=True):
@@ -33,10 +35,12 @@ def prediction(scores, *, experts=True):
     return Prediction(scores, scores.unsqueeze(1), routing if experts else None)
 
 
-def loss_of(scores=SCORES, *, experts=False, higher_is_better=True, **changes):
+def loss_of(scores=SCORES, copies=None, *, experts=False, higher_is_better=True, **changes):
     recipe = dataclasses.replace(RECIPE, **changes)
     given = prediction(scores, experts=experts)
-    return total_loss(given, TARGETS, recipe, higher_is_better=higher_is_better).item()
+    return total_loss(
+        given, TARGETS, recipe, copies=copies, higher_is_better=higher_is_better
+    ).item()
 
 
 def test_equation_28_total_loss():
@@ -78,40 +82,49 @@ def test_additions_add_up():
     assert both == pytest.approx(loss_of(rank=0.5) + loss_of(correlation=0.25) - 2 * loss_of())
 
 
-def test_twins_count_for_their_order_alone():
-    milder, stronger = TWINS[:2], TWINS[2:]
-    scores = torch.cat([SCORES, TWINS])
+def test_copies_learn_their_severity_and_their_order():
+    scores = torch.cat([SCORES, COPIES])
 
-    expected = loss_of() + 2 * order_loss(milder, stronger).item()
+    severity = (0.1 + 0.05 + 0.2 + 0.6) / 4
+    # The first pair is 0.1 apart and is to be 0.2; the second is -0.3 apart and is to be 0.35.
+    order = (0.1 + 0.65) / 2
 
-    assert loss_of(scores, sense=2.0) == pytest.approx(expected)
-    assert loss_of(scores, sense=0.0) == pytest.approx(loss_of())
-    assert loss_of(scores, sense=2.0, rank=1.0, correlation=1.0) == pytest.approx(
-        expected + loss_of(rank=1.0, correlation=1.0) - loss_of()
+    assert loss_of(scores, WANTED, sense=0.0) == pytest.approx(loss_of() + severity)
+    assert loss_of(scores, WANTED, severity=0.0, sense=2.0) == pytest.approx(loss_of() + 2 * order)
+    assert loss_of(scores, WANTED, severity=0.5, sense=0.25, rank=1.0) == pytest.approx(
+        loss_of(rank=1.0) + 0.5 * severity + 0.25 * order
     )
 
 
-def test_where_lower_is_better_the_stronger_distortion_is_to_score_higher():
-    milder, stronger = TWINS[:2], TWINS[2:]
-    scores = torch.cat([SCORES, TWINS])
+def test_copies_of_unknown_severity_learn_their_order_alone():
+    scores = torch.cat([SCORES, COPIES])
 
-    higher = loss_of(scores, sense=1.0, higher_is_better=True)
-    lower = loss_of(scores, sense=1.0, higher_is_better=False)
+    assert loss_of(scores, UNKNOWN, sense=0.0) == pytest.approx(loss_of() + (0.1 + 0.2) / 4)
+    assert loss_of(scores, UNKNOWN, severity=0.0) == pytest.approx(
+        loss_of() + (0.1 + UNKNOWN_GAP + 0.3) / 2
+    )
+    nothing = torch.full((4,), torch.nan)
+    assert loss_of(scores, nothing, sense=0.0) == pytest.approx(loss_of())
 
-    assert higher - loss_of() == pytest.approx(order_loss(milder, stronger).item())
-    assert lower - loss_of() == pytest.approx(order_loss(stronger, milder).item())
-    assert higher != pytest.approx(lower)
+
+def test_where_lower_is_better_the_worse_copy_is_to_score_higher():
+    turned = loss_of(1 - torch.cat([SCORES, COPIES]), 1 - WANTED, higher_is_better=False)
+    plain = loss_of(torch.cat([SCORES, COPIES]), WANTED)
+
+    main = score_loss(1 - SCORES, TARGETS).item()
+    assert turned - main == pytest.approx(plain - loss_of())
 
 
 def test_gradients_reach_every_score_and_the_router():
-    scores = torch.cat([SCORES, torch.tensor([0.4, 0.5])]).requires_grad_()  # in the wrong order
+    scores = torch.cat([SCORES, COPIES]).requires_grad_()
     given = prediction(scores)
     given.routing.logits.requires_grad_()
-    recipe = dataclasses.replace(RECIPE, sense=1.0, rank=1.0, correlation=1.0)
+    recipe = dataclasses.replace(RECIPE, sense=0.7, rank=1.0, correlation=1.0)
 
-    total_loss(given, TARGETS, recipe).backward()
+    total_loss(given, TARGETS, recipe, copies=UNKNOWN).backward()
 
     assert scores.grad.isfinite().all()
     assert scores.grad.ne(0).all()
-    assert scores.grad[3] < 0 < scores.grad[4]
+    # Of unknown severity and in the wrong order: the better is to rise, the worse to fall.
+    assert scores.grad[4] < 0 < scores.grad[6]
     assert given.routing.logits.grad.any()

@@ -6,6 +6,7 @@ import pytest
 
 from lifeiqa.config import BACKBONES
 from lifeiqa.data.datasets import DATASETS
+from lifeiqa.data.distortions import KINDS
 from lifeiqa.errors import ConfigError
 from lifeiqa.model import LifeIQA
 from lifeiqa.training.optimise import unfreeze
@@ -42,6 +43,8 @@ PRESETS = {
     "swin_base_official": ("official", "swin_base", 224, 384, 6, 4, 8, 2, 1536),
     "lite0": ("paper", "lite0", 384, 128, 4, 2, 4, 2, 128),
     "lite2": ("paper", "lite2", 384, 128, 4, 2, 4, 2, 128),
+    "fast": ("paper", "lite0", 384, 128, 4, 2, 4, 2, 128),
+    "accurate": ("paper", "lite2", 512, 128, 4, 2, 4, 2, 128),
 }
 
 
@@ -62,7 +65,7 @@ def recipe(**changes):
 
 
 def test_the_package_carries_these():
-    assert set(names_of("recipes")) == {*PAPER, "frozen", "finetune_lite"}
+    assert set(names_of("recipes")) == {*PAPER, "frozen", "finetune_lite", "mixture"}
     assert set(names_of("presets")) == set(PRESETS)
 
 
@@ -71,7 +74,7 @@ def test_every_published_recipe_is_named_as_its_data_set():
 
 
 @pytest.mark.parametrize("protocol", ["honest", "literature"])
-@pytest.mark.parametrize("name", [*PAPER, "frozen", "finetune_lite"])
+@pytest.mark.parametrize("name", [*PAPER, "frozen", "finetune_lite", "mixture"])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_recipe_fits_every_preset(name, protocol, preset):
     found = settings(name, protocol, preset)
@@ -250,3 +253,22 @@ def test_settings_are_hashable_and_hold_no_lists():
 
     assert made.phases[0].unfreeze == ("all",)
     assert hash(made) == hash(recipe(phases=(phase(unfreeze=("all",)),)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"ruined": 1.5}, "ruined is 1.5: 0 to 1"),
+        ({"composed": -0.1}, "composed is -0.1: 0 to 1"),
+        ({"copies": -1}, "copies is -1: 0 or more"),
+        ({"shift": 3}, "shift is 3, and crops are not stored"),
+        ({"held_out": ("rust",)}, "held_out has 'rust': choose of"),
+        ({"held_out": tuple(KINDS)}, "leaves no kind of distortion whose severity is known"),
+        ({"stored": True, "phases": (phase(twins=1),)}, "copies is 0, and stored crops have no"),
+        ({"stored": True, "phases": (phase(crops=2),)}, "stored crops are one of each image"),
+        ({"chosen_from": ("refine",)}, "chosen_from is refine, and no such phase has an epoch"),
+    ],
+)
+def test_copies_that_cannot_be_made_are_refused(changes, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        recipe(**changes)

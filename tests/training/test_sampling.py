@@ -1,4 +1,4 @@
-"""Crops for training: each at most once, the same from every seed, twins in order of strength."""
+"""Crops for training: each at most once, the same from every seed, distorted copies last."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from skimage import data as photographs
 
 from helpers.raster import pattern
 from lifeiqa.config import Preprocessing
-from lifeiqa.data.distortions import STRENGTHS
+from lifeiqa.data.distortions import distort
 from lifeiqa.data.table import Table
 from lifeiqa.preprocess.crops import crops_from_pixels
 from lifeiqa.preprocess.decode import decode
@@ -24,6 +24,8 @@ from lifeiqa.training.sampling import (
     crops_to_cache,
     epoch_of,
     number_of,
+    pair_of_draw,
+    pairs_to_cache,
     random_crops,
     seed_of,
     twins_to_cache,
@@ -32,6 +34,14 @@ from lifeiqa.training.sampling import (
 SIZE = 128
 """Of smaller crops, the higher levels of JPEG 2000 leave the same."""
 PREPROCESSING = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3, short_side=144, crops="five")
+
+
+def recipe(**changes):
+    return Recipe(phases=(Phase(name="joint", epochs=1, lr=1.0),), **changes)
+
+
+def twins(feed, rows, count, *, flip):
+    return twins_to_cache(feed, rows, count, recipe(flip=flip))
 
 
 def epoch(images, seed=0, *, batch_size=4, **changes):
@@ -157,7 +167,7 @@ def test_crops_to_cache_are_drawn_from_the_name_alone(feed, flip):
         np.testing.assert_array_equal(crops.numpy(), expected)
 
 
-@pytest.mark.parametrize("source", [crops_to_cache, twins_to_cache])
+@pytest.mark.parametrize("source", [crops_to_cache, twins])
 def test_crops_to_cache_are_the_same_in_every_table(feed, source, tmp_path):
     whole = list(source(feed, range(3), 4, flip=True))
     first, _, last = feed.table.paths
@@ -200,7 +210,7 @@ def crops_by_hand(feed, batch, seed, flip):
 def test_an_epoch_has_the_crops_of_its_draws_in_their_order(feed, flip):
     batches = epoch(3, crops=3)
 
-    found = list(crops_of_epoch(feed, batches, 5, flip=flip))
+    found = list(crops_of_epoch(feed, batches, 5, recipe(flip=flip)))
 
     assert len(found) == len(batches) == 2
     for crops, batch in zip(found, batches, strict=True):
@@ -212,7 +222,7 @@ def test_crops_of_one_image_differ_and_so_do_epochs(feed):
     batches = [[Draw(0, 0, False), Draw(0, 1, False)]]
 
     (first,), (again,), (other) = (
-        list(crops_of_epoch(feed, batches, seed, flip=False)) for seed in (0, 0, 1)
+        list(crops_of_epoch(feed, batches, seed, recipe(flip=False))) for seed in (0, 0, 1)
     )
 
     assert torch.equal(first, again)
@@ -220,31 +230,43 @@ def test_crops_of_one_image_differ_and_so_do_epochs(feed):
     assert not torch.equal(first, other[0])
 
 
-def changes(crops, forms):
-    """Mean squared difference of each form from its crop."""
-    return ((forms.float() - crops.float()) ** 2).mean((1, 2, 3)).tolist()
+def copies_by_hand(feed, draw, pair, seed):
+    """Both copies of a crop that is not mirrored: the whole image is distorted, then cut."""
+    pixels = decode(feed.table.paths[draw.image])  # smaller than any side: at its own size
+    if pair.below is not None:
+        pixels = distort(pixels, *pair.below, seed=seed_of(pair.seed, 1))
+    own = seed_of(seed, draw.image, draw.number)
+    forms = [distort(pixels, pair.kind, strength, seed=pair.seed) for strength in pair.strengths]
+    return [random_crops(form, PREPROCESSING, SIZE, 1, own, flip=False)[0] for form in forms]
 
 
-def test_twins_come_last_the_milder_ones_before_the_stronger(feed):
-    twins = 16
-    batch = [Draw(i % 3, i // 3, 2 <= i < 2 + twins) for i in range(24)]
-    milder, stronger = [], []
-    for seed in range(3):
-        (crops,) = crops_of_epoch(feed, [batch], seed, flip=True)
+def test_copies_come_last_the_better_ones_before_the_worse(feed):
+    count, seed, mixed = 9, 7, recipe(flip=False, composed=0.5)
+    batch = [Draw(i % 3, i // 3, 2 <= i < 2 + count) for i in range(15)]
+    pairs = [pair_of_draw(feed, draw, seed, mixed) for draw in batch if draw.twin]
 
-        assert len(crops) == 24 + 2 * twins
-        np.testing.assert_array_equal(crops[:24], crops_by_hand(feed, batch, seed, True))
-        scored = crops[2 : 2 + twins]
-        milder += changes(scored, crops[24 : 24 + twins])
-        stronger += changes(scored, crops[24 + twins :])
+    (crops,) = crops_of_epoch(feed, [batch], seed, mixed)
 
-    assert all(weak < strong for weak, strong in zip(milder, stronger, strict=True))
-    assert min(milder) == 0  # untouched is the mildest of all
-    assert sum(change > 0 for change in milder) > 24
+    assert {pair.below is None for pair in pairs} == {True, False}
+    assert len(crops) == 15 + 2 * count
+    np.testing.assert_array_equal(crops[:15], crops_by_hand(feed, batch, seed, False))
+    for index, pair in enumerate(pairs):
+        expected = copies_by_hand(feed, batch[2 + index], pair, seed)
+        np.testing.assert_array_equal(crops[15 + index], expected[0])
+        np.testing.assert_array_equal(crops[15 + count + index], expected[1])
+
+
+def test_a_mirrored_crop_has_mirrored_copies(feed):
+    draw = next(Draw(0, n, True) for n in range(9) if seed_of(0, 0, n) % 2 == 0)  # mirrored
+
+    (mirrored,) = crops_of_epoch(feed, [[draw]], 0, recipe())
+    (plain,) = crops_of_epoch(feed, [[draw]], 0, recipe(flip=False))
+
+    assert torch.equal(mirrored, plain.flip(2))
 
 
 def test_a_batch_without_twins_is_what_was_drawn(feed):
-    (crops,) = crops_of_epoch(feed, [[Draw(0, 0, False), Draw(1, 0, False)]], 0, flip=True)
+    (crops,) = crops_of_epoch(feed, [[Draw(0, 0, False), Draw(1, 0, False)]], 0, recipe())
 
     assert len(crops) == 2
 
@@ -254,37 +276,33 @@ def test_twins_are_repeatable_and_the_crop_is_the_same_with_and_without(feed):
     without = [[draw._replace(twin=False) for draw in batch] for batch in batches]
 
     (first,), (again,), (plain,) = (
-        list(crops_of_epoch(feed, drawn, 3, flip=True)) for drawn in (batches, batches, without)
+        list(crops_of_epoch(feed, drawn, 3, recipe())) for drawn in (batches, batches, without)
     )
 
     assert torch.equal(first, again)
     assert torch.equal(first[:2], plain)
 
 
-def test_noise_is_one_field_for_both_twins_and_another_for_every_crop(tmp_path, monkeypatch):
-    monkeypatch.setattr("lifeiqa.training.sampling.STRENGTHS", {"noise": STRENGTHS["noise"]})
-    Image.new("RGB", (150, 150), (128,) * 3).save(tmp_path / "grey.png")
-    table = Table(name="grey", paths=(tmp_path / "grey.png",), scores=(1.0,))
-    batch = [Draw(0, number, True) for number in range(8)]
-
-    (crops,) = crops_of_epoch(Feed(table, PREPROCESSING, SIZE), [batch], 0, flip=False)
-
-    fields = (crops[8:].flatten(1).double() - 128).view(2, 8, -1)
-    noisy = fields.any(-1).all(0)  # the milder twin may be untouched
-    assert noisy.sum() > 2
-    milder, stronger = fields[:, noisy]
-    likeness = torch.nn.functional.cosine_similarity(milder[:, None], stronger[None], dim=-1)
-    assert likeness.diagonal().min() > 0.9
-    assert (likeness - likeness.diagonal().diag()).abs().max() < 0.1
-
-
-def test_cached_twins_are_those_of_the_cached_crops_pair_by_pair(feed):
+def test_cached_copies_are_those_of_the_cached_crops_pair_by_pair(feed):
+    """A pair that is hardly distorted shows where it was cut, and whether it was mirrored."""
     crops = torch.cat(list(crops_to_cache(feed, range(3), 8, flip=True)))
-    twins = torch.cat(list(twins_to_cache(feed, range(3), 8, flip=True)))
+    copies = torch.cat(list(twins(feed, range(3), 8, flip=True)))
+    pairs = [pair for path in feed.table.paths for pair in pairs_to_cache(path, 8, recipe())]
 
-    assert twins.shape == (3 * 2 * 8, SIZE, SIZE, 3)
-    milder, stronger = changes(crops, twins[::2]), changes(crops, twins[1::2])
-    assert all(weak < strong for weak, strong in zip(milder, stronger, strict=True))
+    assert copies.shape == (3 * 2 * 8, SIZE, SIZE, 3)
+    untouched = [row for row, pair in enumerate(pairs) if pair.strengths[0] == 0]
+    assert len(untouched) > 2
+    for row in untouched:
+        assert torch.equal(copies[2 * row], crops[row])
+
+
+def test_a_fixed_set_of_copies_is_drawn_from(feed):
+    fixed = recipe(copies=2)
+    drawn = {pair_of_draw(feed, Draw(0, n, True), 3, fixed).seed for n in range(20)}
+
+    assert drawn == {pair.seed for pair in pairs_to_cache(feed.table.paths[0], 2, fixed)}
+    assert len(pairs_to_cache(feed.table.paths[0], 5, fixed)) == 5
+    assert len({pair_of_draw(feed, Draw(0, n, True), 3, recipe()).seed for n in range(20)}) == 20
 
 
 @pytest.mark.parametrize("kind", ["plan", "cache", "twins", "epoch"])
@@ -296,8 +314,8 @@ def test_other_processes_give_the_same_crops(feed, kind):
         crops = {
             "plan": lambda by=by: crops_by_plan(by, range(3)),
             "cache": lambda by=by: crops_to_cache(by, range(3), 2, flip=True),
-            "twins": lambda by=by: twins_to_cache(by, range(3), 2, flip=True),
-            "epoch": lambda by=by: crops_of_epoch(by, batches, 0, flip=True),
+            "twins": lambda by=by: twins(by, range(3), 2, flip=True),
+            "epoch": lambda by=by: crops_of_epoch(by, batches, 0, recipe()),
         }[kind]()
         found.append(list(crops))
 
