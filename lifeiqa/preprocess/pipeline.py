@@ -125,8 +125,8 @@ def cut_many(
 
     Args:
         images: paths and bytes are decoded in worker processes. Pillow images and arrays are cut in
-            this process when they are drawn, so that their memory may be used for the next one: to
-            send their pixels takes as long as to cut them.
+            this process when they are drawn, so that their memory may be reused for the next one.
+            Sending their pixels would cost this process two fifths of the time of cutting them.
         task: how each of them is cut.
         workers: number of processes; 0 cuts everything in this one.
         timeout: seconds of processor time that an image may take in a process.
