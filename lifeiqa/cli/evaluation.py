@@ -35,6 +35,20 @@ from lifeiqa.errors import require_all
 @click.option("--figures", type=Folder, help="Folder for scatter.png and distortions.png.")
 @click.option("--predictions", type=File, help="CSV of the score of each image.")
 @click.option("-o", "--out", type=File, help="JSON file of the report.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Crops in one run, across images. Default: each image by itself.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Processes that decode; 0: none but this one.",
+)
 @options.runtime()
 @options.threads
 @options.as_json
@@ -49,6 +63,8 @@ def evaluate(
     figures: Path | None,
     predictions: Path | None,
     out: Path | None,
+    batch: int | None,
+    workers: int,
     runtime: str | None,
     device: str | None,
     threads: int | None,
@@ -84,6 +100,8 @@ def evaluate(
             labelled,
             part=images,
             resamples=bootstrap,
+            batch=batch,
+            workers=workers,
             progress=lambda done: bar.update(1),
         )
     text = json.dumps(report.to_dict(), indent=2)

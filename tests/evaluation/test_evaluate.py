@@ -57,6 +57,18 @@ def test_the_figures_are_those_of_the_scores(scorer, table):
     assert found.per_distortion == {}
 
 
+def test_batches_and_processes_change_no_figure_beyond_rounding(table):
+    """Of the bundled model, whose sums depend on the batch in their last bits."""
+    with Scorer(runtime="onnxruntime", device="cpu", threads=1, crops="five") as bundled:
+        plain, alone, batched = (
+            evaluate(bundled, table, resamples=0, **settings).predicted
+            for settings in ({}, {"workers": 2}, {"workers": 2, "batch": 8})
+        )
+
+        assert plain == alone == tuple(bundled.score(path).value for path in table.paths)
+    assert batched == pytest.approx(plain, abs=1e-6)
+
+
 def test_where_lower_is_better_a_good_model_still_correlates_positively(scorer, table):
     turned = with_(table, scores=tuple(10 - score for score in HUMAN), labels=LOWER)
 
