@@ -23,8 +23,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         photographs, page, shot = (Path(scratch, n) for n in ("photographs", "page.html", "a.png"))
         write_distorted(photographs)
-        for path in photographs.glob("*.blur0.png"):
-            path.rename(path.with_name(path.name.replace(".blur0", "")))
+        for path in photographs.glob("*.gaussian_blur.0.png"):
+            path.rename(path.with_name(path.name.replace(".gaussian_blur.0", "")))
         command = [sys.executable, "-m", "lifeiqa", "score", "photographs", "--html", page.name]
         subprocess.run(command, cwd=scratch, check=True, stdout=subprocess.DEVNULL)
         subprocess.run(
