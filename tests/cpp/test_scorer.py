@@ -29,6 +29,19 @@ def copy(tmp_path):
     return path
 
 
+def write_values(path, values):
+    """Write a sidecar with these values and their checksum."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+    checksum = hashlib.sha256(canonical).hexdigest()
+    sidecar_of(path).write_text(json.dumps({**values, "checksum": checksum}))
+
+
+def read_values(path):
+    values = json.loads(sidecar_of(path).read_text())
+    del values["checksum"]
+    return values
+
+
 @pytest.mark.parametrize("plan", [None, "five", "grid:3", "grid:7", "random:150:3"])
 def test_scores_of_photographs(library, plan):
     """Batches of 32, and sums of up to 150 crops in NumPy's order."""
@@ -163,16 +176,42 @@ def test_the_checksum_of_a_sidecar_is_that_of_python(library, copy, value):
 
 @pytest.mark.parametrize("part", ["preprocessing", "labels"])
 def test_a_setting_of_a_newer_version_is_the_same_error(library, copy, part):
-    values = json.loads(sidecar_of(copy).read_text())
-    del values["checksum"]
+    values = read_values(copy)
     values[part] |= {"zoom": 2, "ardour": None}
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
-    values["checksum"] = hashlib.sha256(canonical).hexdigest()
-    sidecar_of(copy).write_text(json.dumps(values))
+    write_values(copy, values)
     theirs, ours = failures(library, copy)
     assert ours == theirs
     for failure in (ours, theirs):
         assert "ardour, zoom" in failure.message
+
+
+def test_a_manifest_of_format_1_is_read(library, copy):
+    values = {**read_values(copy), "format": 1, "sha256": read_manifest(MODEL).sha256}
+    del values["files"]
+    write_values(copy, values)
+    with library.scorer(copy) as cpp, python_scorer(copy) as python:
+        assert cpp.model.sha256.decode() == python.manifest.sha256 == values["sha256"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"format": 0}, {"format": 3}, {"format": "2"}, {"files": {"model.onnx": 64 * "0"}}],
+    ids=str,
+)
+def test_a_manifest_that_does_not_fit_is_an_artifact_error(library, copy, changes):
+    write_values(copy, {**read_values(copy), **changes})
+    for failure in failures(library, copy):
+        assert failure.kind == "ArtifactError"
+        assert failure.message.startswith(f"{copy}")
+
+
+def test_a_model_of_several_files_is_refused(library, copy):
+    values = read_values(copy)
+    values["files"]["weights.bin"] = 64 * "0"
+    write_values(copy, values)
+    failure = failures(library, copy)[1]
+    assert failure.kind == "ArtifactError"
+    assert "2 files" in failure.message
 
 
 INVALID_MANIFESTS = [

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from helpers.c_interface import CError, CLibrary
+from helpers.cpp_builds import build_with_tensorrt
 from helpers.manifests import ENGINE, FULL
 from helpers.painting import painted
 from lifeiqa.artifacts.engine_info import BatchProfile
 from lifeiqa.artifacts.manifest import sidecar_of, write_with_sidecar
 
 FAKES = Path(__file__).parent / "fake_tensorrt"
-TESTS = Path(__file__).parents[1]
 
 PROGRAM = """
 import ctypes, json, sys
@@ -50,33 +50,29 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="module")
-def fakes(build, tmp_path_factory):
-    """A folder like a release of TensorRT, and the library built with TensorRT library."""
-    root = tmp_path_factory.mktemp("fake")
+def built_with_fake(root, library):
+    """Make a folder like a release of TensorRT, and build lifeiqa with TensorRT alone."""
     (root / "include").mkdir()
     (root / "lib").mkdir()
     for header in FAKES.glob("*.h"):
         shutil.copy(header, root / "include")
-    fake = root / "lib" / "libnvinfer.so"
-    compiler = [
-        "c++",
-        "-std=c++17",
-        "-Wall",
-        "-Wextra",
-        "-shared",
-        "-fPIC",
-        f"-I{root / 'include'}",
-    ]
-    subprocess.run([*compiler, FAKES / "fake.cpp", "-o", fake], check=True)
+    fake = root / "lib" / library
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-shared", "-fPIC", f"-I{root / 'include'}"]
+    subprocess.run(["c++", *flags, FAKES / "fake.cpp", "-o", fake], check=True)
     for name in ("libcudart.so", "libcuda.so.1"):
         (root / "lib" / name).symlink_to(fake)
-    sources = TESTS.parent / "engines" / "cpp"
-    options = [f"-DTENSORRT_ROOT={root}", "-DLIFEIQA_DECODING=OFF"]
-    configure = ["cmake", "-S", sources, "-B", root / "build", "-DLIFEIQA_WERROR=ON", *options]
-    subprocess.run([*configure, "-DCMAKE_BUILD_TYPE=Debug"], check=True, capture_output=True)
-    subprocess.run(["cmake", "--build", root / "build", "-j2"], check=True, capture_output=True)
+    build_with_tensorrt(root, root / "build")
     return root
+
+
+@pytest.fixture(scope="module")
+def fakes(build, tmp_path_factory):
+    return built_with_fake(tmp_path_factory.mktemp("fake"), "libnvinfer.so")
+
+
+@pytest.fixture(scope="module")
+def rtx_fakes(build, tmp_path_factory):
+    return built_with_fake(tmp_path_factory.mktemp("fake_rtx"), "libtensorrt_rtx.so")
 
 
 @pytest.fixture
@@ -161,6 +157,31 @@ def test_nothing_stays_allocated_whatever_fails(fakes, engine, fail):
     assert found["error"][0] == "DeviceError"
     assert found["owned"] == []
     assert not any("DOUBLE FREE" in call for call in found["closed"])
+
+
+def test_tensorrt_rtx_captures_graphs_itself(rtx_fakes, engine):
+    found = run(rtx_fakes, engine(runtime="tensorrt-rtx"), 8, 5, 9)
+
+    assert found["error"] is None
+    assert found["runtime"] == "TensorRT-RTX 11.2 Fake GPU, CUDA graph"
+    assert max(wrong for _, wrong in found["runs"]) < 1e-6
+    calls = [call for calls, _ in found["runs"] for call in calls]
+    assert calls[:3] == ["runtime config", "graph strategy", "context"]
+    assert "begin capture" not in calls
+    assert found["owned"] == []
+
+
+@pytest.mark.parametrize("fail", ["runtime config", "graph strategy", "context", "enqueue"])
+def test_nothing_stays_allocated_in_tensorrt_rtx_whatever_fails(rtx_fakes, engine, fail):
+    found = run(rtx_fakes, engine(runtime="tensorrt-rtx"), 8, fail=fail)
+    assert found["error"][0] == "DeviceError"
+    assert found["owned"] == []
+
+
+def test_tensorrt_rtx_refuses_an_engine_of_tensorrt(rtx_fakes, engine):
+    found = run(rtx_fakes, engine(), 8)
+    assert found["error"][0] == "MissingDependencyError"
+    assert "built for tensorrt, but" in found["error"][1]
 
 
 @pytest.mark.parametrize("fail", ["cuInit", "cuDeviceGetCount"])

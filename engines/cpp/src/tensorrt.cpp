@@ -193,6 +193,10 @@ class TensorRt final : public Runtime {
     constexpr auto strategy = nvinfer1::ExecutionContextAllocationStrategy::kON_PROFILE_CHANGE;
 #ifdef LIFEIQA_TENSORRT_RTX
     const std::unique_ptr<nvinfer1::IRuntimeConfig> config(engine_->createRuntimeConfig());
+    if (!config) {
+      fail(Code::device,
+           "TensorRT created no runtime configuration: ", ErrorLog::instance().take());
+    }
     config->setExecutionContextAllocationStrategy(strategy);
     require(config->setCudaGraphStrategy(nvinfer1::CudaGraphStrategy::kWHOLE_GRAPH_CAPTURE),
             "capture of CUDA graphs");

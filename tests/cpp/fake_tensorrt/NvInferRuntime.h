@@ -41,11 +41,23 @@ class IExecutionContext {
   virtual bool enqueueV3(cudaStream_t stream) noexcept = 0;
 };
 
+enum class CudaGraphStrategy : int32_t { kDISABLED, kWHOLE_GRAPH_CAPTURE };  // TensorRT-RTX only
+
+class IRuntimeConfig {
+ public:
+  virtual ~IRuntimeConfig() noexcept = default;
+  virtual void setExecutionContextAllocationStrategy(
+      ExecutionContextAllocationStrategy strategy) noexcept = 0;
+  virtual bool setCudaGraphStrategy(CudaGraphStrategy strategy) noexcept = 0;  // TensorRT-RTX only
+};
+
 class ICudaEngine {
  public:
   virtual ~ICudaEngine() noexcept = default;
+  virtual IRuntimeConfig* createRuntimeConfig() noexcept = 0;
   virtual IExecutionContext* createExecutionContext(
       ExecutionContextAllocationStrategy strategy) noexcept = 0;
+  virtual IExecutionContext* createExecutionContext(IRuntimeConfig* config) noexcept = 0;
 };
 
 class IRuntime {

@@ -96,13 +96,31 @@ class Context final : public nvinfer1::IExecutionContext {
   int64_t batch_ = 0, crop_ = 0;
 };
 
+class RuntimeConfig final : public nvinfer1::IRuntimeConfig {
+ public:
+  RuntimeConfig() { track(this, "runtime config"); }
+  ~RuntimeConfig() noexcept override { untrack(this, "runtime config"); }
+  void setExecutionContextAllocationStrategy(
+      nvinfer1::ExecutionContextAllocationStrategy) noexcept override {}
+  bool setCudaGraphStrategy(nvinfer1::CudaGraphStrategy) noexcept override {
+    return !fails("graph strategy");
+  }
+};
+
 class Engine final : public nvinfer1::ICudaEngine {
  public:
   Engine() { track(this, "engine"); }
   ~Engine() noexcept override { untrack(this, "engine"); }
+  nvinfer1::IRuntimeConfig* createRuntimeConfig() noexcept override {
+    return fails("runtime config") ? nullptr : new RuntimeConfig;
+  }
   nvinfer1::IExecutionContext* createExecutionContext(
       nvinfer1::ExecutionContextAllocationStrategy) noexcept override {
     return fails("context") ? nullptr : new Context;
+  }
+  nvinfer1::IExecutionContext* createExecutionContext(
+      nvinfer1::IRuntimeConfig* config) noexcept override {
+    return fails("context") || owned.count(config) == 0 ? nullptr : new Context;
   }
 };
 
