@@ -46,23 +46,24 @@ test-cpp: cpp
 # Where nothing can be fetched, GPU_PYTHON names a Python that holds PyTorch and the rest, and
 # PYTHONPATH what came along as a bundle. The outcome and what was measured are in gpu-report.json.
 GPU_PYTHON ?= .venv-gpu/bin/python
+GPU_INSTALLED = $(if $(filter .venv-gpu/%,$(GPU_PYTHON)),.venv-gpu/installed)
 GPU_TESTS ?= tests/gpu
 GPU_RUN = PYTHONPATH="$$PYTHONPATH:$(CURDIR):$(CURDIR)/export:$(CURDIR)/engines:$(CURDIR)/benchmarks" \
 	$(GPU_PYTHON)
-test-gpu: $(filter .venv-gpu/%,$(GPU_PYTHON))
+test-gpu: $(GPU_INSTALLED)
 	LIFEIQA_GPU_REPORT=gpu-report.json $(GPU_RUN) -m pytest -W default $(GPU_TESTS)
 
 # Measures what the networks take on the GPU; ends after GPU_MINUTES. See gpu-bench/gpu.json.
 GPU_MINUTES ?= 20
 GPU_OPTIONS ?=
-bench-gpu: $(filter .venv-gpu/%,$(GPU_PYTHON))
+bench-gpu: $(GPU_INSTALLED)
 	$(GPU_RUN) -m lifeiqa_benchmarks.gpu --out gpu-bench --minutes $(GPU_MINUTES) $(GPU_OPTIONS)
 
-.venv-gpu/bin/python: pyproject.toml
-	test -x $@ || $(PYTHON) -m venv .venv-gpu
-	$@ -m pip install --quiet --editable '.[dev,tensorrt]'
-	$@ -m pip uninstall --quiet --yes onnxruntime
-	$@ -m pip install --quiet --force-reinstall --no-deps onnxruntime-gpu
+.venv-gpu/installed: pyproject.toml
+	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/pip install --quiet --editable '.[dev,tensorrt]'
+	.venv-gpu/bin/pip uninstall --quiet --yes onnxruntime
+	.venv-gpu/bin/pip install --quiet --force-reinstall --no-deps onnxruntime-gpu
 	touch $@
 
 # What such a machine lacks, in pieces of at most PIECE_MB; CHIP=90 leaves out the code for other

@@ -40,7 +40,7 @@ _LEFT_OUT = (
 )
 _SOURCES = ("lifeiqa", "export", "engines", "benchmarks", "tests", "Makefile", "pyproject.toml")
 _WEIGHTS = "lifeiqa/weights/lite0-"
-_PRESET = 6
+_PRESET = 9
 _TAIL = 1 << 20
 """The names of a library's sections stand in so many bytes at its end."""
 UNPACK = """\
