@@ -17,6 +17,7 @@ from lifeiqa.weights import DEFAULT
 @click.option("--minutes", type=click.FloatRange(min=0.1), default=20.0, show_default=True)
 @click.option("--seconds", type=float, default=0.4, show_default=True, help="Of a series of runs.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True)
+@click.option("--compile/--no-compile", "compiled", default=True, help="torch.compile as well.")
 @click.option("--await", "awaited", type=Path, help="File that ONNX Runtime's part waits for.")
 def main(
     out: Path,
@@ -25,6 +26,7 @@ def main(
     minutes: float,
     seconds: float,
     device: str,
+    compiled: bool,
     awaited: Path | None,
 ) -> None:
     """Measure the networks on the GPU and print a table; what fails is told in it."""
@@ -39,6 +41,7 @@ def main(
         batches=tuple(int(size) for size in batches.split(",")),
         minutes=minutes,
         seconds=seconds,
+        compiled=compiled,
         awaited=awaited,
     )
     click.echo(document(read_report(Run(settings).do())))

@@ -39,6 +39,7 @@ class Settings:
         batches: crops a run, in order of worth.
         minutes: after which nothing more is begun, and what runs is ended.
         seconds: of one series of runs.
+        compiled: measure torch.compile as well.
         awaited: a file that ONNX Runtime's part waits for, or None.
     """
 
@@ -48,6 +49,7 @@ class Settings:
     batches: tuple[int, ...]
     minutes: float
     seconds: float
+    compiled: bool = True
     awaited: Path | None = None
 
 
@@ -131,6 +133,7 @@ class Run:
                 )
                 for batch in batches
                 for network in networks
+                if self.settings.compiled
             }
             self._prepare(
                 [*compilers.values(), *(each for two in exports.values() for each in two)]
