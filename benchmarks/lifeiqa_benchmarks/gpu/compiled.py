@@ -42,6 +42,7 @@ def measure(
         run(0)
         if device == "cuda":
             torch.cuda.synchronize()
+            torch.cuda.empty_cache()  # others measure meanwhile
         records.add("compile", **what, candidate=PLAIN, seconds=time.perf_counter() - begun)
         print("ready", flush=True)
         sys.stdin.readline()

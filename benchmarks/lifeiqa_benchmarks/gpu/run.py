@@ -5,6 +5,7 @@ measures on a quiet machine.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,6 +24,8 @@ from lifeiqa_benchmarks.machine import machine
 
 _PREPARING = 0.4
 """Share of the time after which measuring begins, ready or not."""
+_COMPILER = 40.0
+"""Seconds that one compiler gets once it may measure, so that one that is late costs no other."""
 _TOO_LATE = "not measured: the time was up"
 _SHARED = {"OMP_NUM_THREADS": "2", "TORCHINDUCTOR_COMPILE_THREADS": "2"}
 """For processes of which many run side by side."""
@@ -143,7 +146,7 @@ class Run:
                 self._measure("eager", network, *sizes)
             for (network, batch), compiler in compilers.items():
                 compiler.go()
-                self._finish(compiler, network=network, batch=batch)
+                self._finish(compiler, most=_COMPILER, network=network, batch=batch)
             self._await()
             for network in networks:
                 for export in exports[network]:
@@ -174,8 +177,8 @@ class Run:
             return
         self._finish(self._start(name, network, *options, shared=False), network=network)
 
-    def _finish(self, part: Part, **what: Any) -> None:
-        wrong = part.finish(self._left())
+    def _finish(self, part: Part, *, most: float = math.inf, **what: Any) -> None:
+        wrong = part.finish(min(most, self._left()))
         if wrong is not None:
             self._records.add("error", part=part.name, **what, error=wrong)
         self._write()
