@@ -13,7 +13,7 @@ CPP_SOURCES = $$(find engines/cpp tests/cpp examples -path engines/cpp/build -pr
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photographs as p; print(*p())')
 
-.PHONY: demo test test-long dist docs reference images browser cpp test-cpp test-gpu lint bundled card weights bench bench-bulk clean
+.PHONY: demo test test-long dist docs reference images browser cpp test-cpp test-gpu bench-gpu gpu-bundle lint bundled card weights bench bench-bulk clean
 
 demo: $(INSTALLED)
 	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
@@ -66,13 +66,37 @@ test-cpp: cpp
 	LIFEIQA_CPP=engines/cpp/build $(BIN)/pytest tests/cpp
 
 # On a machine with a GPU. An environment of its own, since onnxruntime-gpu takes onnxruntime's place.
-# The outcome and what was measured are in gpu-report.json.
-test-gpu:
+# Where nothing can be fetched, GPU_PYTHON names a Python that holds PyTorch and the rest, and
+# PYTHONPATH what came along as a bundle. The outcome and what was measured are in gpu-report.json.
+GPU_PYTHON ?= .venv-gpu/bin/python
+GPU_INSTALLED = $(if $(filter .venv-gpu/%,$(GPU_PYTHON)),.venv-gpu/installed)
+GPU_TESTS ?= tests/gpu
+GPU_RUN = PYTHONPATH="$$PYTHONPATH:$(CURDIR):$(CURDIR)/export:$(CURDIR)/engines:$(CURDIR)/benchmarks" \
+	$(GPU_PYTHON)
+test-gpu: $(GPU_INSTALLED)
+	LIFEIQA_GPU_REPORT=gpu-report.json $(GPU_RUN) -m pytest -W default $(GPU_TESTS)
+
+# Measures what the networks take on the GPU; ends after GPU_MINUTES. See gpu-bench/gpu.json.
+GPU_MINUTES ?= 20
+GPU_OPTIONS ?=
+bench-gpu: $(GPU_INSTALLED)
+	$(GPU_RUN) -m lifeiqa_benchmarks.gpu --out gpu-bench --minutes $(GPU_MINUTES) $(GPU_OPTIONS)
+
+.venv-gpu/installed: pyproject.toml
 	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
 	.venv-gpu/bin/pip install --quiet --editable '.[dev,tensorrt]'
 	.venv-gpu/bin/pip uninstall --quiet --yes onnxruntime
 	.venv-gpu/bin/pip install --quiet --force-reinstall --no-deps onnxruntime-gpu
-	LIFEIQA_GPU_REPORT=gpu-report.json .venv-gpu/bin/pytest tests/gpu
+	.venv-gpu/bin/pip install --quiet cupy-cuda13x
+	touch $@
+
+# What such a machine lacks, in pieces of at most PIECE_MB; CHIP=90 leaves out the code for other
+# chips than sm_90. There: gpu-bundle/unpack.sh FOLDER onnxruntime tensorrt-rtx source
+PIECE_MB ?= 60
+CHIP ?=
+gpu-bundle: $(INSTALLED)
+	$(BIN)/python -m lifeiqa_benchmarks.gpu.bundle gpu-bundle --piece-mb $(PIECE_MB) \
+		$(if $(CHIP),--chip $(CHIP))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -132,4 +156,4 @@ bench-bulk: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.bulk $(DATA)/images $(RESULTS)/bulk.json
 
 clean:
-	rm -rf $(VENV) .venv-gpu dist exported engines/cpp/build
+	rm -rf $(VENV) .venv-gpu gpu-bundle gpu-bench dist exported engines/cpp/build

@@ -70,6 +70,9 @@ class FakeTensorRT:
     def Runtime(self, logger):  # noqa: N802
         return _Runtime(self, logger)
 
+    def context(self, logger):
+        return Context(self, logger)
+
     def Refitter(self, engine, logger):  # noqa: N802
         return _Refitter(self)
 
@@ -118,11 +121,11 @@ class _Engine:
 
     def create_execution_context(self, how):
         self.module.strategies.append(how)
-        self.module.contexts.append(_Context(self.module, self.logger))
+        self.module.contexts.append(self.module.context(self.logger))
         return self.module.contexts[-1]
 
 
-class _Context:
+class Context:
     def __init__(self, module, logger):
         self.module, self.logger = module, logger
         self.profile = self.shape = None
