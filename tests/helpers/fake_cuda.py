@@ -3,6 +3,10 @@
 Pointers are real addresses, copies really move bytes, and a stream that is being captured keeps
 its work until the graph is launched. Whatever the real runtime would refuse or leave undefined is
 refused here: unknown pointers, work in a destroyed stream, waiting or allocating while capturing.
+
+Work is done at once, as on a device that is always faster than the host. With ``busy`` it waits
+until somebody waits for it, as on a device that is always slower; memory that is freed before the
+work that uses it is then found.
 """
 
 # ruff: noqa: N801, N802, N815  (the names are those of the real module)
@@ -32,7 +36,10 @@ OK = cudaError_t.cudaSuccess
 
 
 class FakeCuda:
-    """Looks like the module: ``calls`` are names of functions, ``live`` is what was not freed."""
+    """Looks like the module: ``calls`` are names of functions, ``live`` is what was not freed.
+
+    ``busy`` keeps work back; ``pending`` is what was kept, in the order in which it was enqueued.
+    """
 
     cudaError_t, cudaMemcpyKind = cudaError_t, cudaMemcpyKind
     cudaStreamCaptureMode = cudaStreamCaptureMode
@@ -46,6 +53,8 @@ class FakeCuda:
         self.capturing = None  # (stream, operations)
         self.graphs = {}
         self.waits = []
+        self.busy = False
+        self.pending = []
         self.stamps = {}  # timed event -> operations that were enqueued before it
         self.enqueued = 0
         self._handles = itertools.count(1000)
@@ -70,15 +79,22 @@ class FakeCuda:
         return self.calls.count(name)
 
     def enqueue(self, stream, operation):
-        """Run an operation now, or keep it for the graph that is being captured."""
+        """Run an operation now or, if the device is busy, later; or keep it for a graph."""
         if self.live.get(stream) not in ("stream", "caller's stream"):
             return cudaError_t.cudaErrorInvalidResourceHandle
         self.enqueued += 1
         if self.capturing is not None and self.capturing[0] == stream:
             self.capturing[1].append(operation)
         else:
-            operation()
+            self.pending.append(operation)
+            if not self.busy:
+                self.work_off()
         return OK
+
+    def work_off(self):
+        """Do what was kept back."""
+        while self.pending:
+            self.pending.pop(0)()
 
     def holds(self, pointer, size):
         """Whether bytes lie in one live allocation."""
@@ -139,7 +155,15 @@ class FakeCuda:
         return self._allocate("device", size)
 
     def _cudaFree(self, pointer):
+        # For memory of cudaMallocAsync the real one waits for nothing; for other memory it may.
         return self._release(pointer, "device")
+
+    def _cudaFreeAsync(self, pointer, stream):
+        if self.capturing is not None:
+            return cudaError_t.cudaErrorStreamCaptureUnsupported
+        if not self.holds(pointer, 1):
+            return cudaError_t.cudaErrorInvalidValue
+        return self.enqueue(stream, lambda: self._release(pointer, "device"))
 
     def _cudaFreeHost(self, pointer):
         return self._release(pointer, "pinned")
@@ -154,7 +178,15 @@ class FakeCuda:
     def _cudaStreamSynchronize(self, stream):
         if self.capturing is not None:
             return cudaError_t.cudaErrorStreamCaptureUnsupported
-        return self.enqueue(stream, lambda: None)
+        status = self.enqueue(stream, lambda: None)
+        self.work_off()
+        return status
+
+    def _cudaDeviceSynchronize(self):
+        if self.capturing is not None:
+            return cudaError_t.cudaErrorStreamCaptureUnsupported
+        self.work_off()
+        return OK
 
     def _cudaEventCreateWithFlags(self, flags):
         assert flags in (self.cudaEventDefault, self.cudaEventDisableTiming)
@@ -181,6 +213,7 @@ class FakeCuda:
         return self._cudaEventRecord(event, stream)
 
     def _cudaEventSynchronize(self, event):
+        self.work_off()
         known = self.live.get(event) == "event"
         return OK if known else cudaError_t.cudaErrorInvalidResourceHandle
 
@@ -188,7 +221,13 @@ class FakeCuda:
         assert kind == cudaMemcpyKind.cudaMemcpyDefault
         if not (self.holds(target, size) and self.holds(source, size)):
             return cudaError_t.cudaErrorInvalidValue
-        return self.enqueue(stream, lambda: ctypes.memmove(target, source, size))
+
+        def move():
+            assert self.holds(target, size), "a copy to memory that was given back"
+            assert self.holds(source, size), "a copy from memory that was given back"
+            ctypes.memmove(target, source, size)
+
+        return self.enqueue(stream, move)
 
     def _cudaStreamBeginCapture(self, stream, mode):
         if self.capturing is not None:

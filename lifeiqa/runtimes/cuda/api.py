@@ -106,11 +106,15 @@ class Cuda:
             self._call("cudaGraphDestroy", graph)
 
     def allocate(self, size: int, stream: int) -> int:
-        """Device memory that is there for what follows in a stream; `free` gives it back."""
+        """Device memory that is there for what follows in a stream."""
         return int(self._call("cudaMallocAsync", size, stream))
 
+    def free_in(self, stream: int, pointer: int) -> None:
+        """Free memory of `allocate` after what is in a stream now."""
+        self._call("cudaFreeAsync", pointer, stream)
+
     def free(self, pointer: int) -> None:
-        """Give back memory of `allocate`, once the device has done with it."""
+        """Free memory of `allocate` at once. Nothing on the device may use it any more."""
         self._call("cudaFree", pointer)
 
     def copy(self, target: int, source: int, size: int, stream: int) -> None:
@@ -125,6 +129,10 @@ class Cuda:
     def synchronize(self, stream: int) -> None:
         """Wait until a stream is empty."""
         self._call("cudaStreamSynchronize", stream)
+
+    def synchronize_device(self) -> None:
+        """Wait until all streams of the device are empty."""
+        self._call("cudaDeviceSynchronize")
 
     def record(self, event: int, stream: int) -> None:
         """Let an event stand for what is in a stream now."""

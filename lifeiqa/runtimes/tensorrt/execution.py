@@ -17,6 +17,7 @@ from lifeiqa.errors import DeviceError
 from lifeiqa.preprocess.decode import Pixels
 from lifeiqa.runtimes.base import INPUT, OUTPUT, Array, Closeable, Scores
 from lifeiqa.runtimes.cuda.api import Cuda
+from lifeiqa.runtimes.cuda.results import ResultMemory
 from lifeiqa.runtimes.tensorrt.error_log import ErrorLog
 
 _SCORE = np.dtype(np.float32).itemsize
@@ -141,14 +142,16 @@ class DeviceScores:
     """Scores on the device, float32 ``(N,)``, readable by torch, CuPy, Numba and pycuda.
 
     They are there for what follows in the stream that they were made in; whoever reads them
-    elsewhere waits for that stream first. The memory is given back with the object.
+    elsewhere waits for that stream first. The memory is given back with the object, and freed after
+    what is in that stream by then.
     """
 
-    def __init__(self, cuda: Cuda, count: int, stream: int) -> None:
-        self.pointer = cuda.allocate(count * _SCORE, stream)
+    def __init__(self, memory: ResultMemory, count: int, stream: int) -> None:
+        self.pointer = memory.allocate(count * _SCORE, stream)
         self.count = count
         self.stream = stream
-        self._free = weakref.finalize(self, cuda.free, self.pointer)
+        self._free = weakref.finalize(self, memory.give_back, self.pointer, stream)
+        self._free.atexit = False  # the end of the process frees it
 
     def __len__(self) -> int:
         return self.count
@@ -165,7 +168,7 @@ class DeviceScores:
         }
 
     def free(self) -> None:
-        """Give the memory back now; the device must have done with it."""
+        """Give the memory back now. What is in the stream already may still use it."""
         self._free()
 
 

@@ -31,6 +31,7 @@ from lifeiqa.runtimes.batching import batch_sizes, exact_pieces, pieces
 from lifeiqa.runtimes.cuda.api import Cuda
 from lifeiqa.runtimes.cuda.arrays import device_crops, device_scores, stream_handle
 from lifeiqa.runtimes.cuda.driver import Device, cuda_device
+from lifeiqa.runtimes.cuda.results import ResultMemory
 from lifeiqa.runtimes.tensorrt.error_log import ErrorLog
 from lifeiqa.runtimes.tensorrt.execution import DeviceBatch, DeviceScores, Executor, HostBatch
 from lifeiqa.runtimes.tensorrt.library import Library, library_named
@@ -83,6 +84,7 @@ class TensorRTSession(Closeable):
         self._cuda = Cuda(device, extra=library.name)
         self._closed = False
         with self._cuda.current(), ExitStack() as owned:
+            self._results = owned.enter_context(ResultMemory(self._cuda))
             self._stream = owned.enter_context(self._cuda.stream())
             self._engine = _Engine(trt, path, self.manifest, info, cuda_graph=cuda_graph)
             owned.callback(self._engine.close)
@@ -125,7 +127,7 @@ class TensorRTSession(Closeable):
             parts = exact_pieces(given.count, self._profiles)
             scores = out
             if out is None:
-                scores = DeviceScores(self._cuda, given.count, handle)
+                scores = DeviceScores(self._results, given.count, handle)
             target = device_scores(scores, given.count)
             self._follow(given.stream, handle)
             crop = self._size * self._size * 3

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from helpers import tiny
+from helpers.fake_cuda import cudaMemcpyKind
 from lifeiqa.errors import ConfigError
+from lifeiqa.runtimes.cuda.results import MOST_BLOCKS
+
+COPY = cudaMemcpyKind.cudaMemcpyDefault
 
 
 class Array:
@@ -34,6 +38,10 @@ class Stream:
 def on_device(machine, *greys, **more):
     crops = tiny.crops(*greys)
     return Array(machine.cuda.upload(crops), crops.shape, **more)
+
+
+def out_pointer(out):
+    return out.__cuda_array_interface__["data"][0]
 
 
 def read(scores):
@@ -99,13 +107,93 @@ def test_scores_own_their_memory_until_they_are_gone(machine):
     assert machine.cuda.owned() == []
 
 
+def test_scores_may_be_dropped_before_their_stream_has_made_them(machine):
+    session, stream = machine.open(2), machine.cuda.callers_stream()
+    out = Array(machine.cuda.upload(np.zeros(2, np.float32)), (2,), "<f4")
+    machine.cuda.busy = True
+
+    for grey in (1, 2, 3):
+        scores = session.run_device(on_device(machine, grey, 9), stream=stream)
+        machine.cuda.cudaMemcpyAsync(out_pointer(out), scores.pointer, 8, COPY, stream)
+        del scores
+        gc.collect()
+    assert machine.cuda.pending
+    machine.cuda.cudaStreamSynchronize(stream)
+
+    assert read(out) == [3, 9]
+
+
+def test_dropping_scores_calls_nothing_of_cuda(machine):
+    """The garbage collector may drop them in any thread, also while something is captured."""
+    session, stream = machine.open(1), machine.cuda.callers_stream()
+    scores = session.run_device(on_device(machine, 3), stream=stream)
+    machine.cuda.calls.clear()
+    del scores
+    gc.collect()
+
+    assert machine.cuda.calls == []
+
+
+def test_memory_of_dropped_scores_does_not_pile_up(machine):
+    session, stream = machine.open(1), machine.cuda.callers_stream()
+    crops = on_device(machine, 3)
+    for _ in range(100):
+        session.run_device(crops, stream=stream)
+
+    assert machine.cuda.owned().count("device") == 1
+    session.close()
+    assert machine.cuda.owned() == []
+
+
+def test_memory_of_a_stream_is_not_freed_in_another(machine):
+    session, crops = machine.open(1), on_device(machine, 3)
+    streams = [machine.cuda.callers_stream() for _ in range(2)]
+    session.run_device(crops, stream=streams[0])
+    machine.cuda.calls.clear()
+
+    kept = session.run_device(crops, stream=streams[1])
+    assert "cudaFreeAsync" not in machine.cuda.calls
+    session.run_device(crops, stream=streams[0])
+    assert machine.cuda.count("cudaFreeAsync") == 1
+    assert read(kept) == [3]
+
+
+def test_streams_that_never_come_back_leave_little_memory(machine):
+    session, crops = machine.open(1), on_device(machine, 3)
+    machine.cuda.busy = True
+    for _ in range(2 * MOST_BLOCKS):
+        session.run_device(crops, stream=machine.cuda.callers_stream())
+
+    assert machine.cuda.owned().count("device") <= MOST_BLOCKS + 1
+
+
+def test_closing_waits_before_it_frees_dropped_scores(machine):
+    session, stream = machine.open(1), machine.cuda.callers_stream()
+    out = Array(machine.cuda.upload(np.zeros(1, np.float32)), (1,), "<f4")
+    machine.cuda.busy = True
+    scores = session.run_device(on_device(machine, 3), stream=stream)
+    kept = session.run_device(on_device(machine, 4), stream=stream)
+    machine.cuda.cudaMemcpyAsync(out_pointer(out), scores.pointer, 4, COPY, stream)
+    del scores
+    session.close()
+
+    assert read(out) == [3]
+    machine.cuda.cudaMemcpyAsync(out_pointer(out), kept.pointer, 4, COPY, stream)
+    del kept  # after the session
+    gc.collect()
+    assert read(out) == [4]
+    assert machine.cuda.owned() == []
+
+
 def test_scores_can_be_given_back_at_once_and_once(machine):
     session, stream = machine.open(1), machine.cuda.callers_stream()
     scores = session.run_device(on_device(machine, 3), stream=stream)
     scores.free()
     scores.free()
+    kept = session.run_device(on_device(machine, 4), stream=stream)
 
-    assert "device" not in machine.cuda.owned()
+    assert machine.cuda.owned().count("device") == 1
+    assert read(kept) == [4]
 
 
 def test_the_default_stream_is_1_in_the_protocol(machine):
