@@ -1,4 +1,4 @@
-"""Everything around an engine on a real GPU, with a kernel of CuPy or PyTorch as the engine."""
+"""Everything around an engine on a real GPU, with a kernel of CuPy as the engine."""
 
 import sys
 import threading
@@ -8,7 +8,7 @@ import pytest
 
 from helpers import tiny
 from helpers.fake_tensorrt import info, write_engine
-from helpers.gpu_stand_in import KERNELS, Memory, StandIn, spin
+from helpers.gpu_stand_in import CupyMean, Memory, StandIn, spin
 from lifeiqa.errors import ConfigError, DeviceError
 from lifeiqa.runtimes.cuda.api import Cuda
 from lifeiqa.runtimes.tensorrt.session import TensorRTSession
@@ -16,24 +16,24 @@ from lifeiqa_benchmarks.device import device_times
 
 pytestmark = pytest.mark.gpu
 PROFILES = ("1", "8", "2:16:32")
-# The engine of PyTorch waits and allocates where it meets an address for the first time.
-CUPY_ALONE = pytest.mark.parametrize("kernel", ["cupy"], indirect=True)
 
 
-@pytest.fixture(scope="module", params=list(KERNELS))
-def kernel(gpu, request):
-    pytest.importorskip(request.param, reason=f"{request.param} is not installed")
-    if request.param == "torch":
-        import torch
-
-        if not torch.cuda.is_available():
-            pytest.skip("PyTorch sees no CUDA device")
-    return KERNELS[request.param]()
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cupy(gpu):
     return pytest.importorskip("cupy", reason="CuPy is not installed")
+
+
+@pytest.fixture(scope="module")
+def torch(gpu):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch sees no CUDA device")
+    return torch
+
+
+@pytest.fixture(scope="module")
+def kernel(cupy):
+    return CupyMean()
 
 
 @pytest.fixture
@@ -78,8 +78,7 @@ def close(scores, crops):
     np.testing.assert_allclose(scores, means(crops), rtol=2e-5)
 
 
-def test_the_driver_and_pytorch_tell_of_one_device(gpu):
-    torch = pytest.importorskip("torch")
+def test_the_driver_and_pytorch_tell_of_one_device(gpu, torch):
     found = torch.cuda.get_device_properties(0)
 
     assert gpu.name == found.name
@@ -133,7 +132,6 @@ def test_threads_share_a_session(opened):
     assert wrong == []
 
 
-@CUPY_ALONE
 def test_a_thousand_runs_take_no_more_memory(opened, cuda, note):
     session, sizes = opened(), (1, 8, 32)
 
@@ -153,7 +151,6 @@ def test_a_thousand_runs_take_no_more_memory(opened, cuda, note):
     assert free_bytes() >= before
 
 
-@CUPY_ALONE
 def test_a_closed_session_gives_its_memory_back(opened, note):
     first = opened()
     first.run(noise(33))
@@ -168,8 +165,7 @@ def test_a_closed_session_gives_its_memory_back(opened, note):
     assert free_bytes() >= before
 
 
-def test_torch(opened):
-    torch = pytest.importorskip("torch")
+def test_torch(opened, torch):
     session, crops = opened(), noise(41)
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
@@ -180,8 +176,7 @@ def test_torch(opened):
     close(found, crops)
 
 
-def test_torch_memory_takes_the_scores_in_the_default_stream(opened):
-    torch = pytest.importorskip("torch")
+def test_torch_memory_takes_the_scores_in_the_default_stream(opened, torch):
     session, crops = opened(), noise(8)
     out = torch.full((8,), torch.nan, device="cuda")
     stream = torch.cuda.current_stream().cuda_stream
@@ -210,7 +205,6 @@ def test_an_address_is_scored_where_it_lies(opened, cupy):
     close(out.get(), crops)
 
 
-@CUPY_ALONE
 def test_a_stream_waits_for_the_one_that_makes_the_crops(opened, cupy):
     """CuPy names the stream of an array; a bare address names none, and is scored too early."""
     session, crops = opened("8"), noise(8)
@@ -238,7 +232,6 @@ def test_a_stream_waits_for_the_one_that_makes_the_crops(opened, cupy):
     assert (found["address"] == 0).all()
 
 
-@CUPY_ALONE
 def test_the_host_waits_for_nothing(opened, cupy):
     session, crops = opened("8"), cupy.asarray(noise(8))
     stream, spun = cupy.cuda.Stream(non_blocking=True), cupy.cuda.Event(disable_timing=True)
@@ -256,7 +249,6 @@ def test_the_host_waits_for_nothing(opened, cupy):
     close(cupy.asarray(scores).get(), crops.get())
 
 
-@CUPY_ALONE
 def test_two_streams_take_turns_in_one_context(opened, cupy):
     session = opened("8")
     crops = [cupy.asarray(noise(8, seed)) for seed in range(2)]
@@ -275,7 +267,24 @@ def test_two_streams_take_turns_in_one_context(opened, cupy):
         close(cupy.asarray(scores).get(), crops[number % 2].get())
 
 
-@CUPY_ALONE
+def test_scores_may_be_dropped_while_their_stream_is_busy(opened, cupy):
+    session, crops = opened("8"), cupy.asarray(noise(8))
+    found = cupy.full((50, 8), cupy.nan, dtype=cupy.float32)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    spin(stream, 1)
+    with stream:
+        found[0] = cupy.asarray(session.run_device(crops, stream=stream.ptr))  # loads the kernels
+        stream.synchronize()
+        spin(stream, 2_000_000_000)
+        for row in found:
+            row[:] = cupy.asarray(session.run_device(crops.data.ptr, count=8, stream=stream.ptr))
+        assert not stream.done
+        stream.synchronize()
+
+    for row in found.get():
+        close(row, crops.get())
+
+
 def test_closing_waits_for_what_is_in_a_stream(opened, cupy):
     session, crops = opened("8"), cupy.asarray(noise(8))
     stream = cupy.cuda.Stream(non_blocking=True)

@@ -1,7 +1,8 @@
-"""A stand-in for TensorRT whose executions are kernels of CuPy or PyTorch on the real GPU.
+"""A stand-in for TensorRT whose executions are a kernel of CuPy on the real GPU.
 
 Everything but the engine is real: the driver, memory, streams, events, the capture of a graph. The
-score of a crop is the mean of its samples, as in `fake_tensorrt`.
+score of a crop is the mean of its samples, as in `fake_tensorrt`. The kernel allocates nothing; a
+product of PyTorch would, since cuBLAS has a workspace for each stream.
 """
 
 import numpy as np
@@ -62,33 +63,6 @@ class CupyMean:
         with cupy.cuda.ExternalStream(stream):
             arguments = (np.uint64(crops), np.uint64(scores), size)
             self._kernel((shape[0],), (256,), arguments)
-
-
-class TorchMean:
-    """A copy into float32 and a product, in memory that stays where it is, as a graph needs it."""
-
-    def __init__(self):
-        self._kept = {}
-
-    def enqueue(self, crops, scores, shape, stream):
-        import torch
-
-        key = (crops, scores, shape)
-        if key not in self._kept:
-            rows = (shape[0], int(np.prod(shape[1:])))
-            source = torch.as_tensor(Memory(crops, rows, "|u1"), device="cuda")
-            target = torch.as_tensor(Memory(scores, rows[:1], "<f4"), device="cuda")
-            wide = torch.empty(rows, device="cuda")
-            share = torch.full(rows[1:], 1 / rows[1], device="cuda")
-            torch.cuda.synchronize()
-            self._kept[key] = source, wide, share, target
-        source, wide, share, target = self._kept[key]
-        with torch.cuda.stream(torch.cuda.ExternalStream(stream)), torch.inference_mode():
-            wide.copy_(source)
-            torch.mv(wide, share, out=target)
-
-
-KERNELS = {"cupy": CupyMean, "torch": TorchMean}
 
 
 class StandIn(FakeTensorRT):
