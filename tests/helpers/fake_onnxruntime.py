@@ -7,11 +7,14 @@ what it does with the answers; not CUDA.
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import onnxruntime
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+ERROR = 3
+"""Severity of a message in ONNX Runtime's log."""
 
 
 class FakeOnnxRuntime:
@@ -27,6 +30,7 @@ class FakeOnnxRuntime:
     def __init__(self, *, runs=CUDA, refusal=None):
         self.runs, self.refusal = runs, refusal
         self.events, self.sessions, self.devices = [], [], []
+        self.severity = 2  # of the logger of the process: warnings and worse
         self.OrtValue = SimpleNamespace(ortvalue_from_shape_and_type=self._allocate)
 
     def __getattr__(self, name):
@@ -35,6 +39,14 @@ class FakeOnnxRuntime:
     def get_available_providers(self):
         return ["TensorrtExecutionProvider", CUDA, CPU]
 
+    def set_default_logger_severity(self, severity):
+        self.severity = severity
+
+    def log(self, words):
+        """What the CUDA provider says to the logger of the process, whatever that of a session."""
+        if self.severity <= ERROR:
+            os.write(2, f"[E:onnxruntime:Default] {words}\n".encode())
+
     def preload_dlls(self):
         self.events.append("preload_dlls")
         print("Failed to load libcufft.so.12")
@@ -42,10 +54,12 @@ class FakeOnnxRuntime:
     def InferenceSession(self, model, options, *, providers, enable_fallback=1):  # noqa: N802
         self.events.append((providers, enable_fallback))
         on_cuda = providers != [CPU]
+        if on_cuda:
+            self.log("opened")
         if on_cuda and self.refusal is not None:
             raise self.refusal
         real = onnxruntime.InferenceSession(model, options, providers=[CPU])
-        self.sessions.append(FakeSession(real, self.runs if on_cuda else CPU))
+        self.sessions.append(FakeSession(self, real, self.runs if on_cuda else CPU))
         return self.sessions[-1]
 
     def _allocate(self, shape, kind, device, index):
@@ -56,8 +70,8 @@ class FakeOnnxRuntime:
 class FakeSession:
     """A real session on the CPU that says it runs elsewhere."""
 
-    def __init__(self, real, provider):
-        self.real, self.provider = real, provider
+    def __init__(self, module, real, provider):
+        self.module, self.real, self.provider = module, real, provider
         self.graph_ids, self.may_fall_back, self.failure = [], True, None
 
     def __getattr__(self, name):
@@ -72,5 +86,6 @@ class FakeSession:
     def run_with_iobinding(self, binding, options):
         if self.failure is not None:
             raise self.failure
+        self.module.log("[cudnn_frontend] Error: No execution plans support the graph.")
         self.graph_ids.append(options.get_run_config_entry("gpu_graph_id"))
         self.real.run_with_iobinding(binding, options)

@@ -119,9 +119,9 @@ class BoundGraph:
         ort: Any = require("onnxruntime", extra="gpu", purpose=f"running {path.name}")
         self._ort = ort
         self._device = device
-        chosen_device(ort, device)  # loads the libraries of CUDA
+        chosen_device(ort, device)  # loads the libraries of CUDA, silences the log
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         providers: list[Any] = ["CPUExecutionProvider"]
         if device == "cuda":
             # The default stream cannot be captured.

@@ -54,7 +54,8 @@ def chosen_device(ort: Any, asked: str | None) -> str:
     """``"cuda"`` or ``"cpu"``: what was asked for; else CUDA where package and driver have it.
 
     Args:
-        ort: the module ``onnxruntime``. The libraries of CUDA are loaded for it where it is chosen.
+        ort: the module ``onnxruntime``. Where CUDA is chosen, its libraries are loaded and the
+            package's own logger is silenced.
         asked: ``"cuda"``, ``"cpu"`` or None.
 
     Raises:
@@ -75,6 +76,7 @@ def chosen_device(ort: Any, asked: str | None) -> str:
         if asked is None:
             return "cpu"
         raise DeviceError(f"device is 'cuda': {error}. Or use device cpu") from None
+    _silence(ort)
     _preload(ort)
     return "cuda"
 
@@ -135,6 +137,16 @@ def _runs_on_cpu(ort: Any, model: str | bytes, options: Any) -> bool:
     return False
 
 
+def _silence(ort: Any) -> None:
+    """Let only fatal messages through the logger of the process.
+
+    The CUDA provider writes to it, not to that of the session: with cuDNN 9, a line "No execution
+    plans support the graph" for each convolution that it then runs by another kernel. What fails is
+    raised, see `session_on`. The level cannot be read, so it is not put back.
+    """
+    ort.set_default_logger_severity(4)
+
+
 def _preload(ort: Any) -> None:
     """Load the libraries of CUDA from the packages of PyTorch or NVIDIA, where they are such.
 
@@ -149,7 +161,7 @@ def _preload(ort: Any) -> None:
 
 
 def _reason(ort: Any) -> str:
-    """Why the CUDA provider was left out; ONNX Runtime writes it to standard error alone."""
+    """Why the CUDA provider was left out; ONNX Runtime tells its log alone."""
     folder = Path(ort.__file__).parent / "capi"
     pattern = "{}.dll" if os.name == "nt" else "lib{}.so"
     try:
@@ -157,4 +169,4 @@ def _reason(ort: Any) -> str:
             ctypes.CDLL(str(folder / pattern.format(library)), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         return str(error)
-    return "its log on standard error may say why"
+    return "its libraries load, so the reason is not known"

@@ -1,5 +1,6 @@
 """ONNX Runtime on CUDA, against `fake_onnxruntime`: no test needs a GPU or says what one does."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -148,6 +149,41 @@ def test_what_preloading_prints_does_not_reach_the_terminal(model, driver, fake,
 
     assert fake.events[0] == "preload_dlls"
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_the_fake_gpu_logs_does_not_reach_the_terminal(model, driver, fake, capfd):
+    with open_session(model, device="cuda") as session:
+        session.run(tiny.crops(1))
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_logger_of_the_process_is_silent_when_told(model):
+    """ONNX Runtime's own: at level 0 it writes much, at the level of `providers._silence` nothing.
+
+    In a process of its own, since the level holds for a process and cannot be read.
+    """
+    code = """if True:
+        import sys
+        import onnxruntime
+        from lifeiqa.runtimes.onnxruntime.providers import _silence
+
+        onnxruntime.set_default_logger_severity(0)
+        if sys.argv[2] == "silent":
+            _silence(onnxruntime)
+        print("begun", file=sys.stderr, flush=True)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+    """
+    said = {}
+    for level in ("loud", "silent"):
+        command = [sys.executable, "-c", code, str(model), level]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        said[level] = done.stderr.partition("begun\n")[2]
+
+    assert ":onnxruntime:Default" in said["loud"]
+    assert said["silent"] == ""
 
 
 def test_a_package_that_cannot_preload_is_used_as_it_is(model, driver, fake):
