@@ -1,14 +1,14 @@
-"""Score images on a Triton server: decoded and cut here, scored there.
+"""Score images on a Triton server. The client decodes and cuts them, the server runs the model.
 
     pip install 'lifeiqa[triton]'
     lifeiqa-export lite0-biq2021 --precision fp16 --triton models
     tritonserver --model-repository=$PWD/models
     python triton_client.py lite0-biq2021_onnx image.jpg another.png --server localhost:8001
 
-Prints the mean of each image's crops, their standard deviation and the image's name. How the
-model wants its crops is asked of the server, where lifeiqa-export has left it: no model file is
-needed here. An image without a score is named on standard error, and the exit status is then 1.
-It is 2 where the server cannot be reached, or has no such model of lifeiqa.
+Prints for each image the mean score of its crops, their standard deviation, and its path. The
+client needs no model file: the server knows the preprocessing, because lifeiqa-export wrote it into
+the repository. Errors in images go to standard error, and the exit status is then 1. It is 2 if the
+server cannot be reached or does not serve that model.
 """
 
 from __future__ import annotations
@@ -30,30 +30,32 @@ from lifeiqa.preprocess.decode import Pixels, decode
 from lifeiqa.runtimes.base import Scores
 from lifeiqa.runtimes.batching import filled
 
-WAIT = 60.0  # seconds for one answer
-AT_ONCE = 8  # requests that are under way together are what the server makes its batches of
+TIMEOUT = 60.0  # seconds per request
+CONCURRENCY = 8  # requests in flight; the server batches them
 
 
 class Model:
     """One model on a server."""
 
     def __init__(self, client: InferenceServerClient, name: str) -> None:
-        config = client.get_model_config(name, client_timeout=WAIT).config
-        said = {key: parameter.string_value for key, parameter in config.parameters.items()}
-        if not {"lifeiqa_preprocessing", "lifeiqa_labels"} <= said.keys():
+        config = client.get_model_config(name, client_timeout=TIMEOUT).config
+        parameters = {key: value.string_value for key, value in config.parameters.items()}
+        if not {"lifeiqa_preprocessing", "lifeiqa_labels"} <= parameters.keys():
             raise InferenceServerException(
-                f"{name} does not say how to feed it: put it into the repository with "
+                f"{name} has no lifeiqa parameters: add it to the repository with "
                 f"lifeiqa-export --triton"
             )
-        self.preprocessing = Preprocessing.from_dict(json.loads(said["lifeiqa_preprocessing"]))
-        self.labels = Labels(**json.loads(said["lifeiqa_labels"]))
+        self.preprocessing = Preprocessing.from_dict(
+            json.loads(parameters["lifeiqa_preprocessing"])
+        )
+        self.labels = Labels(**json.loads(parameters["lifeiqa_labels"]))
         *fixed, self.size, _, _ = config.input[0].dims  # (S, S, 3), or (N, S, S, 3)
         self.fixed = bool(fixed)
         self.batch = fixed[0] if fixed else config.max_batch_size
         self._client, self._name = client, name
 
     def score(self, image: str) -> Scores | ImageError:
-        """The scores ``(N,)`` of an image's crops, or why there are none."""
+        """The scores ``(N,)`` of an image's crops, or the error."""
         try:
             crops = crops_from_pixels(decode(image), self.preprocessing, self.size)
         except ImageError as error:
@@ -62,19 +64,19 @@ class Model:
         return np.concatenate([self._request(crops[at : at + self.batch]) for at in starts])
 
     def _request(self, crops: Pixels) -> Scores:
-        sent = filled(crops, self.batch) if self.fixed else crops
-        tensor = InferInput("crops", sent.shape, "UINT8")
-        tensor.set_data_from_numpy(sent)
-        scores = self._client.infer(self._name, [tensor], client_timeout=WAIT).as_numpy("score")
+        batch = filled(crops, self.batch) if self.fixed else crops
+        tensor = InferInput("crops", batch.shape, "UINT8")
+        tensor.set_data_from_numpy(batch)
+        scores = self._client.infer(self._name, [tensor], client_timeout=TIMEOUT).as_numpy("score")
         return scores.reshape(-1)[: len(crops)]  # (n, 1) or (N,) -> (n,)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a line for each image, in the order in which they were given."""
+    """Print a line for each image, in the order of the arguments."""
     parser = argparse.ArgumentParser(description="Score images on a Triton server.")
     parser.add_argument("model")
     parser.add_argument("images", nargs="+")
-    parser.add_argument("--server", default="localhost:8001", help="Address of its gRPC service.")
+    parser.add_argument("--server", default="localhost:8001", help="Address of the gRPC service.")
     given = parser.parse_args(arguments)
     try:
         return score(given.model, given.images, given.server)
@@ -84,9 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def score(name: str, images: Sequence[str], server: str) -> int:
-    """Print a line for each image; gives 1 where one has no score, else 0."""
+    """Print a line for each image. Returns 1 if one has no score, else 0."""
     failed = False
-    with InferenceServerClient(server) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+    with InferenceServerClient(server) as client, ThreadPoolExecutor(CONCURRENCY) as pool:
         model = Model(client, name)
         labels = model.labels
         print(f"{labels.low:g}..{labels.high:g}, {labels.direction} is better", file=sys.stderr)

@@ -7,7 +7,7 @@ import pytest
 TESTS = Path(__file__).parent
 RUN_BY = {
     "cpp": "cpp/test_example.py",
-    "pycuda_pipeline.py": "gpu/test_arrays.py",
+    "pycuda_pipeline.py": "runtimes/tensorrt/test_pycuda_example.py",
     "ray_score.py": "integrations/test_ray_cluster.py",
     "triton_client.py": "export/test_triton_client.py",
 }

@@ -107,7 +107,7 @@ def test_a_model_of_others_is_named_in_one_line(client, tmp_path, capsys):
     with FakeTriton(tmp_path / "models") as server:
         assert client.main(["tiny_onnx", "x.png", "--server", server.address]) == 2
 
-    assert "tiny_onnx does not say how to feed it" in capsys.readouterr().err
+    assert "tiny_onnx has no lifeiqa parameters" in capsys.readouterr().err
 
 
 def test_a_server_that_is_not_there_is_named_in_one_line(client, capsys):
