@@ -16,10 +16,10 @@ PHOTOGRAPHS = $$($(BIN)/python -c 'from lifeiqa_export.photographs import photog
 .PHONY: demo test test-long dist docs reference images browser cpp test-cpp test-gpu bench-gpu gpu-bundle lint bundled card weights bench bench-bulk clean
 
 demo: $(INSTALLED)
-	$(BIN)/lifeiqa-export lite0-biq2021 --precision fp16 -o exported
-	$(BIN)/lifeiqa-engine build exported/lite0-biq2021.fp16.onnx --runtime tensorrt-rtx --target sm89 \
+	$(BIN)/lifeiqa-export fast --precision fp16 -o exported
+	$(BIN)/lifeiqa-engine build exported/fast.fp16.onnx --runtime tensorrt-rtx --target sm89 \
 		--batch 8 -o exported
-	$(BIN)/lifeiqa inspect exported/lite0-biq2021.fp16.tensorrt-rtx.sm89.engine
+	$(BIN)/lifeiqa inspect exported/fast.fp16.tensorrt-rtx.sm89.engine
 	$(BIN)/lifeiqa score $(PHOTOGRAPHS)
 
 # In two processes, by module, since the fixtures of a module are what takes long.
@@ -120,25 +120,26 @@ WORKERS ?= 4
 bundled: $(INSTALLED)
 	$(BIN)/python -m lifeiqa_benchmarks.bundled $(DATA) bundled --jobs $(JOBS) --workers $(WORKERS)
 
-# Measures the bundled model on the human scores and photographs in DATA, and states it in its card.
+# Measures the bundled models on the human scores in DATA, and writes the tables of their cards.
 card: $(INSTALLED)
-	$(BIN)/python -m lifeiqa_benchmarks.card $(DATA)
+	$(BIN)/python -m lifeiqa_benchmarks.card $(DATA) $(RESULTS)/bundled/measured.json
 
 # Writes the bundled files again as this version writes them: the same weights, the same scores.
-BUNDLED := lifeiqa/weights/lite0-biq2021.safetensors
 weights: $(INSTALLED)
-	$(BIN)/lifeiqa convert $(BUNDLED) -o $(BUNDLED)
-	$(BIN)/lifeiqa-export $(BUNDLED) --precision fp32 -o lifeiqa/weights
+	for name in fast accurate; do \
+		$(BIN)/lifeiqa convert lifeiqa/weights/$$name.safetensors -o lifeiqa/weights/$$name.safetensors && \
+		$(BIN)/lifeiqa-export lifeiqa/weights/$$name.safetensors --precision fp32 -o lifeiqa/weights || exit; \
+	done
 
 # Measures speed on this machine, which should have nothing else to do, and writes docs/performance.md.
 # CALIBRATION may name a folder of images like those to be scored.
 CALIBRATION ?= exported/photographs
 bench: cpp
 	$(BIN)/python -m lifeiqa_benchmarks.distorted exported/photographs
-	$(BIN)/lifeiqa-export lite0-biq2021 --precision int8 --calibration $(CALIBRATION) -o exported
-	$(BIN)/lifeiqa-bench run lite0-biq2021 --device cpu --batch 1,8,32 \
+	$(BIN)/lifeiqa-export fast --precision int8 --calibration $(CALIBRATION) -o exported
+	$(BIN)/lifeiqa-bench run fast --device cpu --batch 1,8,32 \
 		--cpp engines/cpp/build/example/lifeiqa-csv -o $(RESULTS)/bench_lite0
-	$(BIN)/lifeiqa-bench run lite0-biq2021 exported/lite0-biq2021.int8.onnx --device cpu \
+	$(BIN)/lifeiqa-bench run fast exported/fast.int8.onnx --device cpu \
 		--batch 1,8 --runtime onnxruntime --runtime openvino -o $(RESULTS)/bench_lite0_int8
 	$(BIN)/python -m lifeiqa_benchmarks.untrained swin_base exported/swin_base.safetensors
 	for precision in fp32 int8; do \

@@ -1,9 +1,9 @@
 """Score images on a Triton server. The client decodes and cuts them, the server runs the model.
 
     pip install 'lifeiqa[triton]'
-    lifeiqa-export lite0-biq2021 --precision fp16 --triton models
+    lifeiqa-export fast --precision fp16 --triton models
     tritonserver --model-repository=$PWD/models
-    python triton_client.py lite0-biq2021_onnx image.jpg another.png --server localhost:8001
+    python triton_client.py fast_onnx image.jpg another.png --server localhost:8001
 
 Prints for each image the mean score of its crops, their standard deviation, and its path. The
 client needs no model file: the server knows the preprocessing, because lifeiqa-export wrote it into

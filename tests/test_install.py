@@ -189,7 +189,7 @@ def test_every_command_prints_its_help_without_the_extras(alone, command):
 
 @pytest.mark.long
 def test_inspecting_needs_nothing_more(alone):
-    assert "lite0-biq2021" in run(alone.with_name("lifeiqa"), "inspect", "lite0-biq2021")
+    assert "fast" in run(alone.with_name("lifeiqa"), "inspect", "fast")
 
 
 @pytest.mark.long

@@ -1,21 +1,24 @@
-"""Measure the bundled model and write the figures into its card: ``make card DATA=FOLDER``.
+"""Write the figures of the bundled models into their cards: ``make card DATA=FOLDER``.
 
-FOLDER holds ``biq2021/`` (images/, val.csv) and ``kodak/``.
+FOLDER holds ``biq2021/`` (images/, val.csv), on which agreement is measured. How scores follow the
+severity of distortions was measured by the last stage of ``make bundled``, and is read from its
+``measured.json``, of which a copy is in ``benchmarks/results/bundled``.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from lifeiqa.errors import LifeIQAError
-from lifeiqa.evaluation.monotonicity import Monotonicity
+from lifeiqa.artifacts.manifest import read_manifest
 from lifeiqa.evaluation.result import Evaluation
 from lifeiqa.files import atomic_write
-from lifeiqa.weights import DEFAULT, bundled
-from lifeiqa_benchmarks.measure import SOURCES, agreement_of, between, monotonicity_of
+from lifeiqa.weights import MODELS, model_file
+from lifeiqa_benchmarks.measure import SOURCES, agreement_of, between
 
 
 def agreement_table(found: Evaluation) -> str:
@@ -36,23 +39,25 @@ def agreement_table(found: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def monotonicity_table(found: Monotonicity) -> str:
-    """Shares of series and steps that fall, SROCC with opinions, mean scores at each strength."""
+def severity_table(found: Mapping[str, Any], held_out: Sequence[str]) -> str:
+    """How scores follow the severity that people see, kind by kind; see `severity.follows`."""
     lines = [
-        "| distortion | monotonic series | clear steps that fall | SROCC | mean score at 0 to 5 |",
-        "| --- | --- | --- | --- | --- |",
+        "| distortion | SROCC | clear steps that fall | mean score at strengths 0 to 5 |",
+        "| --- | --- | --- | --- |",
     ]
-    for kind in found.kinds:
-        own = found.of(kind)
-        means = ", ".join(f"{mean:.3f}" for mean in own.scores.mean((0, 1)))
-        lines.append(f"| {kind} | {_figures(own)} | {means} |")
-    lines.append(f"| all | {_figures(found)} | |")
+    for kind, own in sorted(found["kinds"].items()):
+        name = f"{kind} (never learned)" if kind in held_out else kind
+        means = ", ".join(f"{mean:.3f}" for mean in own["means"])
+        lines.append(f"| {name} | {_figures(own)} | {means} |")
+    for name, part in (("learned", "learned_kinds"), ("never learned", "untaught_kinds")):
+        lines.append(f"| **all kinds {name}** | {_figures(found[part])} | |")
     return "\n".join(lines)
 
 
-def _figures(found: Monotonicity) -> str:
-    figures = (found.monotone, found.falling, found.srocc)
-    return " | ".join("" if math.isnan(figure) else f"{figure:.3f}" for figure in figures)
+def _figures(own: Mapping[str, Any]) -> str:
+    return " | ".join(
+        "" if own[name] is None else f"{own[name]:.3f}" for name in ("srocc", "steps")
+    )
 
 
 def replaced(text: str, section: str, body: str) -> str:
@@ -69,18 +74,18 @@ def replaced(text: str, section: str, body: str) -> str:
     return text
 
 
-def main(data: str) -> None:
-    """Rewrite the card's two tables."""
-    model = bundled()
-    if model is None:
-        raise LifeIQAError(f"the bundled model {DEFAULT} is missing")
-    card = model.with_name("MODEL_CARD.md")
-    text = card.read_text("utf-8")
-    text = replaced(text, "agreement", agreement_table(agreement_of(model, Path(data))))
-    found = monotonicity_of(model, Path(data))
-    text = replaced(text, "monotonicity", monotonicity_table(found))
-    with atomic_write(card) as temporary:
-        temporary.write_text(text, "utf-8")
+def main(data: str, measured: str) -> None:
+    """Rewrite the two tables of each card."""
+    found = json.loads(Path(measured).read_text("utf-8"))
+    for name in MODELS:
+        model = model_file(name)
+        held_out = read_manifest(model).training["recipe"]["held_out"]
+        card = model.with_name(f"{name}.md")
+        text = card.read_text("utf-8")
+        text = replaced(text, "agreement", agreement_table(agreement_of(model, Path(data))))
+        text = replaced(text, "severity", severity_table(found[name], held_out))
+        with atomic_write(card) as temporary:
+            temporary.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from lifeiqa.cli.shared import Folder, guarded, model_file
+from lifeiqa.cli.shared import Folder, guarded
 from lifeiqa.errors import ConfigError, require_all
 from lifeiqa.runtimes.tensorrt.library import LIBRARIES
-from lifeiqa.weights import DEFAULT
+from lifeiqa.weights import DEFAULT, model_file
 
 _EXPORTED = (".onnx", ".engine")
 _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", "scipy")

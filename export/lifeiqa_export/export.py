@@ -23,7 +23,7 @@ from lifeiqa.preprocess.decode import Pixels
 from lifeiqa_export.calibration import calibration_from_folder
 from lifeiqa_export.chain import measure_parity
 from lifeiqa_export.dense import densify
-from lifeiqa_export.graph import OPSET, onnx_from_model, set_metadata
+from lifeiqa_export.graph import OPSET, onnx_from_model, set_metadata, store_as_float16
 from lifeiqa_export.half import to_half
 from lifeiqa_export.photographs import photographs
 from lifeiqa_export.sensitivity import Quantisation, quantise
@@ -104,6 +104,8 @@ def export_checkpoint(
     with tempfile.TemporaryDirectory(prefix="lifeiqa-export-") as folder:
         report(f"exporting {manifest.name} as FP32")
         protos: dict[Precision, onnx.ModelProto] = {"fp32": onnx_from_model(gathered, batch=batch)}
+        if precision == "fp32":
+            store_as_float16(protos["fp32"])
         if precision == "fp16":
             report(f"exporting {manifest.name} as FP16")
             protos["fp16"] = onnx_from_model(to_half(gathered), batch=batch)

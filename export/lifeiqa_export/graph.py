@@ -6,6 +6,8 @@ import logging
 import warnings
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from lifeiqa.artifacts.manifest import METADATA_KEY, Manifest
 from lifeiqa.errors import ExportError
 from lifeiqa.model.network import ScoringModel
-from lifeiqa.runtimes.base import INPUT, OUTPUT, ROUTER_INPUTS, ROUTER_LOGITS
+from lifeiqa.runtimes.base import INPUT, OUTPUT, ROUTER_INPUTS, ROUTER_LOGITS, ROUTER_WEIGHT
 
 OPSET = 20
 """The first operator set with Gelu as one node; LayerNormalization came with 17."""
@@ -22,6 +24,7 @@ DATA_DEPENDENT = frozenset(
 )
 """Operators of sparse routing, which compilers of static graphs refuse or run slowly."""
 _MAX_BATCH = 4096
+_WORTH_HALVING = 1024
 
 
 class _Exported(nn.Module):
@@ -86,6 +89,42 @@ def onnx_from_model(model: ScoringModel, *, batch: int | None = None) -> onnx.Mo
         )
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def store_as_float16(proto: onnx.ModelProto) -> None:
+    """Store float32 weights as float16 wherever that changes no value, in place.
+
+    A Cast turns each back into float32. Runtimes fold it when they load the file, so they compute
+    the same bits from half the bytes. The router keeps its weight, which is looked up by name, and
+    tensors of less than `_WORTH_HALVING` values are left alone.
+    """
+    kept, casts = [], []
+    for weight in proto.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if (
+            weight.data_type != onnx.TensorProto.FLOAT
+            or values.size < _WORTH_HALVING
+            or weight.name.endswith(ROUTER_WEIGHT)
+            or not np.array_equal(_half(values).astype(np.float32), values)
+        ):
+            kept.append(weight)
+            continue
+        name = f"{weight.name}/float16"
+        kept.append(onnx.numpy_helper.from_array(_half(values), name))
+        casts.append(
+            onnx.helper.make_node(
+                "Cast", [name], [weight.name], f"{weight.name}/cast", to=onnx.TensorProto.FLOAT
+            )
+        )
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.initializer[:], proto.graph.node[:]
+    proto.graph.initializer.extend(kept)
+    proto.graph.node.extend(nodes)
+
+
+def _half(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    with np.errstate(over="ignore"):  # what overflows is not equal afterwards
+        return values.astype(np.float16)
 
 
 def set_metadata(proto: onnx.ModelProto, manifest: Manifest) -> None:

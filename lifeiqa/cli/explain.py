@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.cli.shared import File, guarded, model_file
+from lifeiqa.cli.shared import File, guarded
 from lifeiqa.errors import require_all
 from lifeiqa.text import printable
+from lifeiqa.weights import model_file
 
 
 @click.command()

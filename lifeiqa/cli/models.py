@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.cli.shared import File, Folder, guarded, model_file
+from lifeiqa.cli.shared import File, Folder, guarded
 from lifeiqa.errors import ConfigError, require_all
+from lifeiqa.weights import model_file
 
 
 @click.command()

@@ -10,8 +10,9 @@ import click
 
 from lifeiqa.cli import options
 from lifeiqa.cli.score_inputs import inputs
-from lifeiqa.cli.shared import File, Folder, guarded, model_file
+from lifeiqa.cli.shared import File, Folder, guarded
 from lifeiqa.errors import ConfigError
+from lifeiqa.weights import model_file
 
 if TYPE_CHECKING:
     from lifeiqa.bulk.inputs.expand import InputOptions

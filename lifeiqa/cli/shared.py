@@ -1,4 +1,4 @@
-"""What the commands of every stage share: exit status, model names, folders."""
+"""What the commands of every stage share: exit status, folders, files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from lifeiqa.errors import ConfigError, LifeIQAError, ParityError, TrainingError
+from lifeiqa.errors import LifeIQAError, ParityError, TrainingError
 from lifeiqa.text import printable_lines
-from lifeiqa.weights import bundled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,18 +49,3 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             sys.exit(2)
 
     return wrapped
-
-
-def model_file(name: str, suffix: str) -> Path:
-    """A model file by its path, or a bundled one by its name.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    found = bundled(name, suffix)
-    if found is None:
-        raise ConfigError(f"{name}: neither a file nor the name of a bundled model")
-    return found

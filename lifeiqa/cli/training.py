@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lifeiqa.cli import options
-from lifeiqa.cli.shared import File, Folder, guarded, model_file
+from lifeiqa.cli.shared import File, Folder, guarded
 from lifeiqa.cli.source import Source, source
 from lifeiqa.errors import ConfigError, require_all
+from lifeiqa.weights import model_file
 
 if TYPE_CHECKING:
     from lifeiqa.training.experiment import Experiment

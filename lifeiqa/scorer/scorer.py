@@ -21,7 +21,7 @@ from lifeiqa.runtimes.base import Closeable, Scores, Session
 from lifeiqa.runtimes.provider import without_provider
 from lifeiqa.scorer.batches import SCORER_BATCH, score_in_batches
 from lifeiqa.scorer.score import Score
-from lifeiqa.weights import DEFAULT, bundled
+from lifeiqa.weights import DEFAULT, bundled, model_file
 
 OnError: TypeAlias = Literal["raise", "return"]
 
@@ -30,7 +30,8 @@ class Scorer(Closeable):
     """Decodes an image, cuts it as the model wants it, and scores it.
 
     Args:
-        model: a model file, or an open session; None takes the bundled model.
+        model: a bundled model by its name (``"fast"``, ``"accurate"``), a model file, or an open
+            session; None takes ``"fast"``.
         crops: a crop plan in place of the model's own, see `lifeiqa.preprocess.crops.CropPlan`.
         runtime: see `lifeiqa.open_session`.
         device: see `lifeiqa.open_session`.
@@ -55,16 +56,10 @@ class Scorer(Closeable):
         verify: bool = True,
         provider: str | None = None,
     ) -> None:
-        if model is None:
-            model = bundled()
-            if model is None:
-                raise ArtifactError(
-                    f"the bundled model {DEFAULT} is missing from this installation; "
-                    f"install lifeiqa again, or name a model file"
-                )
-        if isinstance(model, str | os.PathLike):
+        if model is None or isinstance(model, str | os.PathLike):
+            model = _file_of(model)
             runtime, device = without_provider(
-                provider, Path(model).suffix, runtime, device, stacklevel=2
+                provider, model.suffix, runtime, device, stacklevel=2
             )
             model = open_session(
                 model, runtime=runtime, device=device, threads=threads, verify=verify
@@ -248,7 +243,7 @@ def score_many(
 
     Args:
         images: see `Scorer.score_many`.
-        model: a model file; None takes the bundled model.
+        model: see `Scorer`; not an open session.
         batch: see `Scorer.score_many`.
         workers: see `Scorer.score_many`.
         timeout: see `Scorer.score_many`.
@@ -275,6 +270,18 @@ def score_many(
         yield from scorer.score_many(
             images, batch=batch, workers=workers, timeout=timeout, on_error=on_error
         )
+
+
+def _file_of(model: str | os.PathLike[str] | None) -> Path:
+    """The file of a model that is named by its path or by its bundled name; None is the default."""
+    if model is None and bundled() is None:
+        raise ArtifactError(
+            f"the bundled model {DEFAULT} is missing from this installation; "
+            f"install lifeiqa again, or name a model file"
+        )
+    path = Path(DEFAULT if model is None else model)
+    # A path that is not there is an error of the file, and not of a name.
+    return path if path.suffix or path.is_file() else model_file(path)
 
 
 def _with_crops(found: Cut | LifeIQAError) -> tuple[LifeIQAError | None, Pixels | None]:

@@ -1,12 +1,17 @@
 """The figures of the model card: where they are written, and that they are the ones measured."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from lifeiqa.evaluation.monotonicity import Monotonicity
-from lifeiqa.weights import bundled
+from lifeiqa.artifacts.manifest import read_manifest
+from lifeiqa.weights import MODELS, bundled
 from lifeiqa_benchmarks import card, measure
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "bundled"
 
 
 def test_a_section_is_replaced_and_nothing_else():
@@ -22,18 +27,19 @@ def test_a_section_that_is_missing_or_doubled_is_refused(text):
         card.replaced(text, "part", "new")
 
 
-def test_the_table_of_monotonicity_has_shares_and_mean_scores():
-    falling, level = np.linspace(1, 0, 6), np.array([1, 0.9, 0.9, 0.8, 0.7, 0.6])
-    kinds = ("white_noise", "high_sharpen", "mean_shift")
-    scores = np.array([[falling, level, level]] * 2)
-    found = Monotonicity("model", "higher", ("a.png", "b.png"), kinds, scores)
-    rows = card.monotonicity_table(found).splitlines()
-    assert rows[2].startswith("| white_noise | 1.000 | 1.000 | 1.000 | 1.000, 0.800,")
-    # Opinions of the sharpened images fall clearly but at the last step; one step does not fall.
-    assert rows[3].startswith("| high_sharpen | 0.000 | 0.750 | 0.975 | 1.000, 0.900,")
-    assert rows[4].startswith("| mean_shift |  | 1.000 | 0.410 |")
-    assert rows[5].startswith("| all | 0.500 | ")
-    assert len({row.count("|") for row in rows}) == 1
+def test_the_table_of_severity_names_what_was_never_learned():
+    own = {"srocc": 0.9, "steps": None, "means": [0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}
+    whole = {"srocc": 0.81234, "steps": 0.95}
+    found = {"kinds": {"jpeg": own, "jitter": own}, "learned_kinds": whole, "untaught_kinds": whole}
+    rows = card.severity_table(found, ["jitter"]).splitlines()
+    assert rows[2:4] == [
+        "| jitter (never learned) | 0.900 |  | 0.800, 0.700, 0.600, 0.500, 0.400, 0.300 |",
+        "| jpeg | 0.900 |  | 0.800, 0.700, 0.600, 0.500, 0.400, 0.300 |",
+    ]
+    assert rows[4:] == [
+        "| **all kinds learned** | 0.812 | 0.950 | |",
+        "| **all kinds never learned** | 0.812 | 0.950 | |",
+    ]
 
 
 @pytest.fixture
@@ -62,7 +68,10 @@ def test_the_table_of_agreement_holds_the_figures_of_the_evaluation(data):
     assert len({row.count("|") for row in table}) == 1
 
 
-def test_the_card_that_is_shipped_has_both_sections():
-    text = bundled().with_name("MODEL_CARD.md").read_text("utf-8")
-    for section in ("agreement", "monotonicity"):
-        assert card.replaced(text, section, "x") != text
+@pytest.mark.parametrize("name", MODELS)
+def test_the_cards_that_are_shipped_hold_what_was_measured(name):
+    text = bundled(name).with_name(f"{name}.md").read_text("utf-8")
+    found = json.loads((RESULTS / "measured.json").read_text("utf-8"))[name]
+    held_out = read_manifest(bundled(name)).training["recipe"]["held_out"]
+    assert card.replaced(text, "agreement", "x") != text
+    assert card.replaced(text, "severity", card.severity_table(found, held_out)) == text

@@ -42,10 +42,10 @@ def test_a_session_on_a_cpu_has_no_device_times(tmp_path):
 
 
 def test_on_cuda_openvino_has_no_part():
-    found = candidates_from(["lite0-biq2021"], "pytorch", "cuda")
+    found = candidates_from(["fast"], "pytorch", "cuda")
 
     assert [each.name for each in found] == [
-        "PyTorch eager on CUDA, lite0-biq2021.safetensors",
-        "torch.compile on CUDA, lite0-biq2021.safetensors",
-        "ONNX Runtime on CUDA, lite0-biq2021.fp32.onnx",
+        "PyTorch eager on CUDA, fast.safetensors",
+        "torch.compile on CUDA, fast.safetensors",
+        "ONNX Runtime on CUDA, fast.fp32.onnx",
     ]

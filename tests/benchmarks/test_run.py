@@ -28,22 +28,22 @@ def named(found):
 
 
 def test_a_bundled_name_stands_for_its_files_and_their_runtimes():
-    assert named(candidates_from(["lite0-biq2021"], "pytorch")) == [
-        ("pytorch", "lite0-biq2021.safetensors"),
-        ("torch.compile", "lite0-biq2021.safetensors"),
-        ("onnxruntime", "lite0-biq2021.fp32.onnx"),
-        ("openvino", "lite0-biq2021.fp32.onnx"),
+    assert named(candidates_from(["fast"], "pytorch")) == [
+        ("pytorch", "fast.safetensors"),
+        ("torch.compile", "fast.safetensors"),
+        ("onnxruntime", "fast.fp32.onnx"),
+        ("openvino", "fast.fp32.onnx"),
     ]
 
 
 def test_runtimes_can_be_named():
-    found = candidates_from(["lite0-biq2021"], "pytorch", only=["openvino"])
+    found = candidates_from(["fast"], "pytorch", only=["openvino"])
 
     assert [each.runtime for each in found] == ["pytorch", "openvino"]
 
 
 def test_the_baseline_comes_first():
-    first, *_ = candidates_from(["lite0-biq2021"], "onnxruntime")
+    first, *_ = candidates_from(["fast"], "onnxruntime")
 
     assert first.runtime == "onnxruntime"
 
@@ -55,7 +55,7 @@ def test_a_baseline_that_nothing_runs_in_is_refused(model):
 
 @pytest.mark.parametrize("name", ["none", "none.onnx"])
 def test_what_is_no_model_is_refused(name):
-    with pytest.raises(ConfigError, match=f"{name}: neither a file nor the name of a bundled"):
+    with pytest.raises(ConfigError, match=f"{name}: neither a file nor a bundled"):
         candidates_from([name], "pytorch")
 
 

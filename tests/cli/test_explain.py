@@ -55,7 +55,7 @@ def test_the_record_for_machines_holds_what_was_drawn(photo, tmp_path):
     result = explain(photo, "--json", "--crops", "grid:2", "-o", tmp_path / "coffee.png")
 
     record = json.loads(result.stdout)
-    assert record["model"] == "lite0-biq2021.safetensors"
+    assert record["model"] == "fast.safetensors"
     assert len(record["crops"]) == 4
     crop = record["crops"][0]
     assert np.mean(crop["token_scores"]) == pytest.approx(crop["score"], abs=1e-6)
@@ -67,7 +67,7 @@ def test_the_record_for_machines_holds_what_was_drawn(photo, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model", "nonesuch"], "nonesuch: neither a file nor the name of a bundled model"),
+        (["--model", "nonesuch"], "nonesuch: neither a file nor a bundled model"),
         (["--layer", "3"], "layer 3: the decoder has layers 1 to 2"),
         (["--layer", "0"], "0"),
         (["--crops", "six"], "crop plan 'six'"),

@@ -90,7 +90,7 @@ def test_an_unknown_model_is_bad_input(command, model, images, labels):
 
     result = lifeiqa(command, *arguments)
 
-    assert "nonesuch: neither a file nor the name of a bundled model" in result.stderr
+    assert "nonesuch: neither a file nor a bundled model" in result.stderr
     assert result.exit_code == 2
 
 

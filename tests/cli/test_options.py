@@ -48,7 +48,7 @@ def test_without_the_options_the_choice_is_left_to_the_session():
         ("openvino", "x.onnx", "openvino", None, "--runtime openvino"),
         ("cpu", "x.safetensors", None, "cpu", "--device cpu"),
         ("cuda", "x.engine", None, "cuda", "--device cuda"),
-        ("cpu", "lite0-biq2021", "onnxruntime", "cpu", "--runtime onnxruntime --device cpu"),
+        ("cpu", "fast", "onnxruntime", "cpu", "--runtime onnxruntime --device cpu"),
         ("cpu", "a.name.with.dots", "onnxruntime", "cpu", "--runtime onnxruntime --device cpu"),
     ],
 )

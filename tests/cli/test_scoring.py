@@ -180,7 +180,7 @@ def test_a_folder_without_an_image_is_bad_input(model, tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--model", "nonesuch"], "nonesuch: neither a file nor the name of a bundled model"),
+        (["--model", "nonesuch"], "nonesuch: neither a file nor a bundled model"),
         (["--crops", "six"], "crop plan 'six'"),
         (["--format", "xml"], "'xml'"),
         (["--threads", "0"], "0"),

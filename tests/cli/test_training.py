@@ -209,7 +209,7 @@ def test_a_table_that_cannot_be_learned_is_refused(folder, tmp_path, rows, compl
         (["--set", "backbone=resnet_9"], r"ConfigError: backbone 'resnet_9': timm .* has no model"),
         (["--set", "joint.unfreeze=x"], r"ConfigError: phase joint unfreezes x: no parameter"),
         (["--weights", "lost.pth"], r"CheckpointError: lost\.pth: no such file of weights"),
-        (["--from", "lost"], r"ConfigError: lost: neither a file nor the name of a bundled model"),
+        (["--from", "lost"], r"ConfigError: lost: neither a file nor a bundled model"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(folder, tmp_path, monkeypatch, more, complaint):

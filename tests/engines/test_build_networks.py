@@ -57,13 +57,13 @@ def write_half(folder, network, manifest, batch):
 @pytest.mark.parametrize(
     ("name", "batch"),
     [
-        ("lite0-biq2021", None),
+        ("fast", None),
         ("swin_tiny", None),
         pytest.param("swin_base", 8, marks=pytest.mark.long),
     ],
 )
 def test_a_network_in_half_precision_builds(name, batch, tmp_path):
-    network, manifest = trained() if name == "lite0-biq2021" else untrained(name)
+    network, manifest = trained() if name == "fast" else untrained(name)
     weights = sum(parameter.numel() for parameter in network.parameters())
     path = write_half(tmp_path, network, manifest, batch)
 

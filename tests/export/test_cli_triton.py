@@ -55,9 +55,7 @@ def test_the_command_needs_a_precision_for_a_checkpoint(repository):
     refused = command("--triton", repository)
 
     assert refused.exit_code == 2
-    assert refused.stderr == (
-        "ConfigError: exporting lite0-biq2021 needs --precision fp32, fp16 or int8\n"
-    )
+    assert refused.stderr == ("ConfigError: exporting fast needs --precision fp32, fp16 or int8\n")
 
 
 def test_the_command_puts_nothing_where_a_part_has_no_place(graph, tmp_path, repository):

@@ -2,14 +2,18 @@
 
 from collections import Counter
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 from helpers.tiny_network import tiny_model
 from lifeiqa.errors import ExportError
+from lifeiqa.model.float16_weights import round_weights_to_fp16
+from lifeiqa.runtimes.base import INPUT, OUTPUT, ROUTER_WEIGHT
 from lifeiqa_export.dense import densify
-from lifeiqa_export.graph import DATA_DEPENDENT, OPSET, onnx_from_model
+from lifeiqa_export.graph import DATA_DEPENDENT, OPSET, onnx_from_model, store_as_float16
 from lifeiqa_export.half import to_half
 
 FLOAT, FLOAT16, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8
@@ -96,3 +100,37 @@ def test_a_sparse_model_is_refused(model):
     sparse = tiny_model()
     with pytest.raises(ExportError, match=r"cannot export|densify"):
         onnx_from_model(sparse)
+
+
+def test_weights_that_float16_holds_are_stored_as_float16_and_scores_stay_the_same():
+    torch.manual_seed(0)
+    model = tiny_model()
+    round_weights_to_fp16(model.network)
+    plain = onnx_from_model(densify(model))
+    stored = onnx.ModelProto.FromString(plain.SerializeToString())
+    store_as_float16(stored)
+
+    onnx.checker.check_model(stored, full_check=True)
+    kinds = {weight.name: weight.data_type for weight in stored.graph.initializer}
+    (router,) = [name for name in kinds if name.endswith(ROUTER_WEIGHT)]
+    assert kinds[router] == FLOAT
+    assert FLOAT16 in kinds.values()
+    assert stored.ByteSize() < 0.75 * plain.ByteSize()
+    size = model.network.config.crop_size
+    crops = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
+    scores = [
+        onnxruntime.InferenceSession(proto.SerializeToString()).run([OUTPUT], {INPUT: crops})[0]
+        for proto in (plain, stored)
+    ]
+    np.testing.assert_array_equal(*scores)
+
+
+def test_weights_that_float16_does_not_hold_are_left_alone(fp32):
+    plain = onnx.ModelProto.FromString(fp32.SerializeToString())
+    for weight in plain.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if weight.data_type == FLOAT and values.size > 1:
+            weight.CopyFrom(onnx.numpy_helper.from_array(values + np.float32(1e-4), weight.name))
+    stored = onnx.ModelProto.FromString(plain.SerializeToString())
+    store_as_float16(stored)
+    assert stored == plain

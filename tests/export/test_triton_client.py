@@ -122,7 +122,7 @@ def test_the_bundled_model_scores_photographs_in_a_process_of_its_own(tmp_path):
     images = list(map(str, photographs()[:2]))
 
     with FakeTriton(tmp_path / "models") as server:
-        command = [sys.executable, EXAMPLE, "lite0-biq2021_onnx", *images]
+        command = [sys.executable, EXAMPLE, "fast_onnx", *images]
         done = subprocess.run(
             [*command, "--server", server.address], capture_output=True, text=True, check=False
         )

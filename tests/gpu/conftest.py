@@ -74,7 +74,7 @@ def gpu():
 
 @pytest.fixture(scope="session")
 def checkpoint():
-    return bundled("lite0-biq2021", ".safetensors")
+    return bundled("fast", ".safetensors")
 
 
 @pytest.fixture(scope="session")

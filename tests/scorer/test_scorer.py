@@ -178,5 +178,5 @@ def test_a_scorer_opens_a_model_file(tmp_path):
 def test_an_installation_without_the_bundled_model_says_so(monkeypatch):
     monkeypatch.setattr("lifeiqa.scorer.scorer.bundled", lambda: None)
 
-    with pytest.raises(ArtifactError, match="lite0-biq2021 is missing from this installation"):
+    with pytest.raises(ArtifactError, match="fast is missing from this installation"):
         Scorer()

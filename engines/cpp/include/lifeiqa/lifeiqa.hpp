@@ -1,6 +1,6 @@
 // Blind image quality in C++17: takes an image and a lifeiqa model file, returns the score.
 //
-//     auto scorer = lifeiqa::Scorer::open("lite0-biq2021.onnx");
+//     auto scorer = lifeiqa::Scorer::open("fast.onnx");
 //     lifeiqa::Score score = scorer.score_file("image.jpg");
 //
 // Crops are equal to those of the Python package, byte for byte. With the same ONNX Runtime, scores
