@@ -57,7 +57,7 @@ def _in_both(image: Path, cpp: Path) -> dict[str, float]:
     model, one = str(bundled(DEFAULT)), [str(image)]
     heads = {
         "Python": [sys.executable, "-c", _SCORE_BY_ONNX_RUNTIME, model],
-        "C++": [str(cpp), "--provider", "cpu", model],
+        "C++": [str(cpp), "--device", "cpu", model],
     }
     several = {f"{name}, several": [*head, *one * (1 + _FURTHER)] for name, head in heads.items()}
     times = _in_turns({**{name: [*head, *one] for name, head in heads.items()}, **several})
