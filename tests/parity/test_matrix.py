@@ -5,7 +5,7 @@ A later link (INT8, an engine) is one more entry of `LINKS`.
 
 import dataclasses
 import itertools
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,9 +29,9 @@ from lifeiqa_export.graph import set_metadata
 from lifeiqa_export.half import to_half
 from lifeiqa_export.photographs import photographs
 
-BUNDLED = "bundled"
+BUNDLED = {"bundled": 5, "bundled-all-crops": 1}
+"""The bundled network, on every fifth crop and on all: it takes much longer than a tiny one."""
 BATCHES = (1, 3, 24)
-"""Of 72 crops. All of them at once would take 4 GB of the bundled network's activations."""
 # Under seed 1, FP16 changes an expert of this random network by more than one rounding explains:
 # the error of a whole random backbone has gathered in the router's input.
 SEEDS = {"without-gcn": 3}
@@ -55,8 +55,8 @@ class Forms:
     closed: what runtimes keep for a large batch is gigabytes if all of them are open.
     """
 
-    def __init__(self, model, manifest, folder):
-        self.crops = parity_crops_of(manifest)
+    def __init__(self, model, manifest, crops, folder):
+        self.crops = crops
         dense = densify(model)
         half, halved = to_half(dense), dataclasses.replace(manifest, precision="fp16")
         files = {
@@ -102,14 +102,21 @@ def written(model, manifest, path):
 
 
 def parity_crops_of(manifest):
-    size = manifest.config.crop_size
-    return parity_crops(photographs(), manifest.preprocessing, size, distort=True)
+    return crops_of(manifest.preprocessing, manifest.config.crop_size)
 
 
-@pytest.fixture(scope="module", params=[BUNDLED, *ABLATIONS])
+@lru_cache(maxsize=1)
+def crops_of(preprocessing, size):
+    return parity_crops(photographs(), preprocessing, size, distort=True)
+
+
+@pytest.fixture(
+    scope="module",
+    params=["bundled", pytest.param("bundled-all-crops", marks=pytest.mark.long), *ABLATIONS],
+)
 def forms(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
-    if request.param == BUNDLED:
+    if request.param in BUNDLED:
         network, manifest = load_checkpoint(bundled(suffix=".safetensors"))
         model = ScoringModel(network, manifest.preprocessing, manifest.labels).eval()
     else:
@@ -117,7 +124,8 @@ def forms(request, tmp_path_factory):
         model = tiny_model(**ABLATIONS[request.param])
         manifest = tiny_manifest(model)
         liven(model, parity_crops_of(manifest))
-    return Forms(model, manifest, folder)
+    crops = parity_crops_of(manifest)[:: BUNDLED.get(request.param, 1)]
+    return Forms(model, manifest, crops, folder)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
