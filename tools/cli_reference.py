@@ -60,6 +60,8 @@ def _sections(name: str, command: click.Command) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"```text\n{name} {usage}\n```\n"
     yield f"{_help(command)}\n"
+    if command.epilog:
+        yield f"```sh\n{command.epilog.removeprefix('Example: ')}\n```\n"
     options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
     if options:
         yield "| option | meaning |\n| --- | --- |"

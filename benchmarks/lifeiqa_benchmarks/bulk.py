@@ -61,7 +61,7 @@ def measure(folder: Path, plan: Plan, threads: int) -> dict[str, Any]:
             *("--batch", str(plan.batch), "--shard", "100", "--out"),
         ]
         report["rounds"] = []
-        with Scorer(provider="cpu") as scorer:
+        with Scorer(runtime="onnxruntime", device="cpu") as scorer:
             cutting = scorer.cutting
         crops = np.concatenate(list(_crops(folder, cutting, plan)))
         for number in range(_ROUNDS):

@@ -26,9 +26,9 @@ def main() -> None:
     """Measure models: how fast, how faithful, how heavy; and compare two measurements."""
 
 
-@main.command()
+@main.command(epilog="Example: lifeiqa-bench run lite0-biq2021 --device cpu -o bench")
 @click.argument("models", metavar="MODEL...", nargs=-1)
-@click.option("--batch", "batches", help="Crops a run. [default: 1,8 on a CPU, 1,8,32 on a GPU]")
+@click.option("--batch", "batches", help="Crops per run.  [default: 1,8 on a CPU, 1,8,32 on a GPU]")
 @options.threads
 @click.option(
     "--baseline",
@@ -130,7 +130,7 @@ def run(
     click.echo(f"wrote {', '.join(str(out / name) for name in written)}", err=True)
 
 
-@main.command()
+@main.command(epilog="Example: lifeiqa-bench compare old/report.json new/report.json")
 @click.argument("old", metavar="OLD.json", type=File)
 @click.argument("new", metavar="NEW.json", type=File)
 @guarded
@@ -147,7 +147,7 @@ def compare(old: Path, new: Path) -> None:
     sys.exit(0 if found else 1)
 
 
-@main.command()
+@main.command(epilog="Example: lifeiqa-bench page bench/report.json")
 @click.argument("report", metavar="REPORT.json", type=File)
 @click.option("-o", "--out", type=File, help="File to write; REPORT.html if not given.")
 @guarded

@@ -38,7 +38,9 @@ def refuse_precision(context: click.Context, parameter: click.Parameter, value: 
         )
 
 
-@main.command()
+@main.command(
+    epilog="Example: lifeiqa-engine build model.fp16.onnx --runtime tensorrt-rtx --target sm89"
+)
 @click.argument("model", metavar="MODEL.onnx", type=File)
 @runtime_option
 @click.option("--target", "targets", help="Chips of TensorRT-RTX engines, one each: sm86,sm89.")
@@ -118,7 +120,7 @@ def build(
         click.echo(f"wrote {engine.path} ({size / 1e6:.1f} MB, {engine.manifest.precision})")
 
 
-@main.command()
+@main.command(epilog="Example: lifeiqa-engine check model.onnx --runtime tensorrt-rtx")
 @click.argument("model", metavar="MODEL.onnx", type=File)
 @runtime_option
 @guarded

@@ -1,8 +1,8 @@
 """What the manifest of an engine says beyond that of its graph, and whether it may run here.
 
-An engine is compiled for one TensorRT, one chip and a few batch sizes, and a runtime that is given
-another one answers late, unclearly or with wrong scores. So everything that it was built for is
-written down, and checked before TensorRT sees a byte of it.
+An engine is compiled for one TensorRT, one chip and a few batch sizes. TensorRT reports a mismatch
+late, unclearly or not at all. So everything that an engine was built for is written down, and
+checked before TensorRT sees a byte of it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class BatchProfile:
 
     @classmethod
     def fixed(cls, size: int) -> BatchProfile:
-        """One size alone."""
+        """A profile of one size."""
         return cls(minimum=size, optimum=size, maximum=size)
 
     @classmethod
@@ -64,7 +64,7 @@ class BatchProfile:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it takes one size alone."""
+        """Whether it takes only one size."""
         return self.minimum == self.maximum
 
     def __contains__(self, batch: int) -> bool:
@@ -188,7 +188,7 @@ def target_of(compute_capability: str) -> str:
 
 
 def _numbers(text: str, name: str) -> tuple[int, ...]:
-    """``"11.2.0.5"`` -> ``(11, 2, 0, 5)``; what follows the digits of a part is left out."""
+    """``"11.2.0.5"`` -> ``(11, 2, 0, 5)``; what follows the digits of a part is dropped."""
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]+[^.]*(\.[0-9]+[^.]*)*", text):
         raise ConfigError(f"{name} is {text!r}: numbers with dots are expected")
     return tuple(int(number) for number in re.findall(r"(?:^|\.)([0-9]+)", text))

@@ -3,10 +3,10 @@
 A checkpoint carries its manifest in the safetensors header. Any other model file has a sidecar,
 ``<file>.json``, which names the files of the model, each with its sha256, and holds a checksum of
 its own values, so that a change to any of them is found. An ONNX file also carries a copy inside
-and may go without its sidecar; it is then called not verified, since no sum covers it. The sums are
-no signature: whoever can write all the files can make them agree. So whatever the sums say, an ONNX
-file is looked through before any runtime opens it, see `lifeiqa.artifacts.onnx_inspect`, and
-weights in other files that no sum covers are refused.
+and may lack its sidecar; it is then called not verified, since no sum covers it. The sums are not a
+signature: whoever can write all the files can make them agree. So an ONNX file is inspected before
+any runtime opens it, whatever the sums say, see `lifeiqa.artifacts.onnx_inspect`, and weights in
+other files that no sum covers are refused.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Manifest:
         parents: the files it was made from, the nearest first.
         training: data set, split, seed and figures of the run that made the weights.
         quantisation: of an INT8 graph, the recipe, the layers that stayed in float32, what each
-            group of layers cost alone, and what the ranges were taken from.
+            group of layers cost by itself, and what the ranges were taken from.
         tools: versions of the packages that wrote the file.
         parity: one record for each link of the parity suite, see `lifeiqa.parity.report`.
         files: names of the model's files, the model file and those beside it, and the sha256 of
@@ -183,7 +183,7 @@ def _checksum(values: dict[str, Any]) -> str:
 def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
     """The manifest of a model file, checked against the sums of its files where a sidecar has them.
 
-    An ONNX file is looked through as well, see `lifeiqa.artifacts.onnx_inspect.read_onnx`.
+    An ONNX file is inspected as well, see `lifeiqa.artifacts.onnx_inspect.read_onnx`.
 
     Args:
         path: of the model file.

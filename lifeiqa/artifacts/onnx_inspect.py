@@ -1,9 +1,9 @@
 """What an ONNX file holds and points to, found out before any runtime opens it.
 
-A runtime maps what a file names and computes with what it finds, with more care or less, and a
-file may come from a stranger: a tensor may name a file outside the model's folder, or hold fewer
-bytes than its shape needs. So every place of onnx.proto that can hold a tensor is visited here,
-and what is found must be whole. Weights are not read.
+Runtimes trust what a file says, some more than others, and a file may be untrusted: a tensor may
+name a file outside the model's folder, or hold fewer bytes than its shape needs. So every place of
+onnx.proto that can hold a tensor is visited here, and each tensor must be complete. Weights are not
+read.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ SINGLE = {
     ("SparseTensorProto", 1),
     ("SparseTensorProto", 2),
 }
-"""Those of them that stand once. A parser merges what stands twice, and no writer writes it."""
+"""Places that hold one message. A parser merges two of them, and no writer writes two."""
 
 _METADATA = 14  # of ModelProto
 _DENSE_DIMS = 3  # of SparseTensorProto
 
 _PORTABLE = re.compile(r'[^\x00-\x1f\\:*?"<>|]+')
-"""A path that means the same on every system: no drive, no second separator. The paths by which
-runtimes mark tensors in their own memory, ``*/_ORT_MEM_ADDR_/*``, are none: their offset is an
+"""A path that means the same on every system: no drive, no second separator. It also excludes
+``*/_ORT_MEM_ADDR_/*``, by which runtimes mark tensors in their own memory: its offset is an
 address."""
 
 
@@ -70,7 +70,7 @@ class OnnxFile:
 
     Attributes:
         metadata: its metadata.
-        external: the other files that its tensors lie in, relative to its folder.
+        external: the other files that hold its tensors, relative to its folder.
     """
 
     metadata: dict[str, str]
@@ -78,11 +78,11 @@ class OnnxFile:
 
 
 def read_onnx(path: Path) -> OnnxFile:
-    """Look through an ONNX file; its weights are neither read nor copied.
+    """Inspect an ONNX file; its weights are neither read nor copied.
 
     Raises:
-        ArtifactError: it is no ONNX model, or damaged; a tensor holds more or less than its shape
-            and type need; or it lies in a file that is missing, too short or outside the folder.
+        ArtifactError: it is not an ONNX model, or damaged; a tensor holds more or less than its
+            shape and type need; or its file is missing, too short or outside the folder.
     """
     try:
         with path.open("rb") as stream:
@@ -98,18 +98,18 @@ def read_onnx(path: Path) -> OnnxFile:
 
 
 def require_one_file(path: Path) -> None:
-    """Refuse an ONNX file for a reader that would look for its other files anywhere.
+    """Refuse an ONNX file with external data, for a reader that would look for it anywhere.
 
     TensorRT looks in the working directory, and takes ``/data/x`` for ``data/x`` there.
 
     Raises:
-        ArtifactError: weights of it lie in other files; or as `read_onnx`.
+        ArtifactError: it uses external data; or as `read_onnx`.
     """
     external = read_onnx(path).external
     if external:
         raise ArtifactError(
-            f"{path}: weights of it lie in {', '.join(external)}, and TensorRT takes one file "
-            f"alone: save the model without external data"
+            f"{path}: uses external data: {', '.join(external)}. TensorRT takes one file: save "
+            f"the model without external data"
         )
 
 
@@ -128,7 +128,7 @@ class _Walk:
             raise WireError("there is no graph in it")
 
     def _visit(self, message: str, start: int, stop: int, *, depth: int) -> set[int]:
-        """Check all tensors below a message; gives the fields that were on the way."""
+        """Check all tensors below a message; return the numbers of its fields that were visited."""
         if depth > _MAX_DEPTH:
             raise WireError(f"byte {start}: messages are nested more than {_MAX_DEPTH} deep")
         dense: list[int] = []
@@ -171,13 +171,13 @@ class _Walk:
         length = _number(tensor, "length", default=tensor.bytes)
         if length != tensor.bytes:
             raise WireError(
-                f"{tensor}: its shape {tensor.dims} needs {tensor.bytes} bytes, and it says that "
-                f"{location!r} holds {length}"
+                f"{tensor}: its shape {tensor.dims} needs {tensor.bytes} bytes, and its length in "
+                f"{location!r} is {length}"
             )
         if offset + length > self.files[location]:
             raise WireError(
-                f"{tensor}: it takes {length} bytes from {offset} on of {location!r}, which has "
-                f"{self.files[location]}"
+                f"{tensor}: it takes {length} bytes at offset {offset} of {location!r}, which has "
+                f"{self.files[location]} bytes"
             )
 
 
@@ -185,27 +185,27 @@ def _size_in(folder: Path, location: str, what: str) -> int:
     """Bytes of a file in a folder or below it.
 
     Raises:
-        WireError: it lies elsewhere, by its name or by a link, or is no regular file.
+        WireError: it is elsewhere, by its name or by a link, or is not a regular file.
     """
     target = folder / location
     parts = location.split("/")
     if not _PORTABLE.fullmatch(location) or "" in parts or ".." in parts:
         raise WireError(
-            f"{what}: it lies in {location!r}, and a relative path within the model's folder, "
-            f"with / between its parts, is expected. Export the model again, or leave it alone"
+            f"{what}: its external data is {location!r}: a relative path within the model's "
+            f"folder, with / between its parts, is expected. Export the model again"
         )
     try:
         real = target.resolve(strict=True)
         if not real.is_relative_to(folder.resolve()):
             raise WireError(
-                f"{what}: it lies in {location!r}, a link out of the model's folder to {real}. "
-                f"Put the file itself there if it is yours"
+                f"{what}: its external data {location!r} is a link out of the model's folder, to "
+                f"{real}. If the file is yours, put the file itself there"
             )
         found = real.stat()
     except (OSError, RuntimeError) as error:
-        raise WireError(f"{what}: it lies in {location!r}, which cannot be read: {error}") from None
+        raise WireError(f"{what}: its external data {location!r} cannot be read: {error}") from None
     if not stat.S_ISREG(found.st_mode):
-        raise WireError(f"{what}: it lies in {location!r}, which is no regular file")
+        raise WireError(f"{what}: its external data {location!r} is not a regular file")
     return found.st_size
 
 
@@ -214,5 +214,5 @@ def _number(tensor: Tensor, key: str, *, default: int) -> int:
     if text is None:
         return default
     if not re.fullmatch("[0-9]{1,19}", text):
-        raise WireError(f"{tensor}: its {key} is {text!r}, and a whole number is expected")
+        raise WireError(f"{tensor}: its {key} is {text!r}: a whole number is expected")
     return int(text)

@@ -1,7 +1,7 @@
 """A tensor of an ONNX file: what it says it holds, and whether it holds that.
 
-Whoever computes with a tensor takes its shape and type by their word and goes through memory by
-them, so what is stored must be exactly what they need.
+A runtime trusts a tensor's shape and type when it reads memory, so what is stored must be exactly
+what they need.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ONCE = {_TYPE, _NAME, _RAW, _LOCATION}
 
 
 class Type(NamedTuple):
-    """How a data type is stored: so many bits in bytes, or so many in each number of a field."""
+    """How a data type is stored: its bits as bytes, or the bits of each number of a field."""
 
     name: str
     bits: int
@@ -78,7 +78,7 @@ class Tensor:
         type: number of its data type.
         dims: its shape.
         stored: how many numbers, strings or bytes each field of values holds.
-        outside: where another file holds it: ``location``, ``offset``, ``length``.
+        outside: its external data: ``location``, ``offset``, ``length``.
         is_external: whether another file holds it.
     """
 
@@ -105,7 +105,9 @@ class Tensor:
         fields = [number for number, found in self.stored.items() if found]
         if self.is_external:
             if fields or kind.field == _STRINGS:
-                raise WireError(f"{self}: its values cannot lie in another file, or lie here too")
+                raise WireError(
+                    f"{self}: its values cannot be external data, or are in the file as well"
+                )
             return
         if fields == [_RAW] and kind.field != _STRINGS:
             needed, unit = self.bytes, "bytes"
@@ -121,15 +123,15 @@ class Tensor:
 
     @property
     def bytes(self) -> int:
-        """Bytes that its shape and type need where it lies as bytes."""
+        """Bytes that its shape and type need where it is stored as bytes."""
         return -(-math.prod(self.dims) * TYPES[self.type].bits // 8)
 
 
 def read_tensor(reader: Reader, start: int, stop: int) -> Tensor:
-    """Read the TensorProto in ``start..stop``; its values are counted alone.
+    """Read the TensorProto in ``start..stop``; its values are counted, not read.
 
     Raises:
-        WireError: it is none.
+        WireError: it is not one.
     """
     tensor, seen = Tensor(), set[int]()
     for each in reader.fields(start, stop):
@@ -169,7 +171,7 @@ def read_dims(reader: Reader, each: Field) -> list[int]:
     """The signed numbers of a field of dimensions: one, or a row of them.
 
     Raises:
-        WireError: they are none, or more than can be.
+        WireError: it holds none, or more than a tensor can have.
     """
     if each.wire == VARINT:
         return [_signed(each.value)]
@@ -186,8 +188,8 @@ def size_of(dims: list[int], what: str) -> int:
     """How many values a shape has.
 
     Raises:
-        WireError: a dimension is negative, or 64 bits do not hold the number; also where one of
-            the dimensions is 0, as who multiplies may meet it last.
+        WireError: a dimension is negative, or 64 bits do not hold the product. That is so even if
+            one of the dimensions is 0, since a runtime may multiply by it last.
     """
     if any(side < 0 for side in dims) or math.prod(max(side, 1) for side in dims) > _MAX_NUMBER:
         raise WireError(f"{what}: its shape {dims} is negative or too large")
@@ -198,7 +200,7 @@ def read_entry(reader: Reader, each: Field, *, limit: int) -> tuple[str, str]:
     """Key and value of a StringStringEntryProto.
 
     Raises:
-        WireError: it is none, no UTF-8, or longer than ``limit`` bytes.
+        WireError: it is not one, not UTF-8, or longer than ``limit`` bytes.
     """
     reader.expect(each, BYTES)
     found = {1: "", 2: ""}
@@ -207,7 +209,9 @@ def read_entry(reader: Reader, each: Field, *, limit: int) -> tuple[str, str]:
             try:
                 found[part.number] = reader.bytes_of(part, limit=limit).decode()
             except UnicodeDecodeError as error:
-                raise WireError(f"byte {part.start}: a text is no UTF-8: {error.reason}") from error
+                raise WireError(
+                    f"byte {part.start}: a text is not UTF-8: {error.reason}"
+                ) from error
     return found[1], found[2]
 
 

@@ -1,7 +1,7 @@
-"""Protobuf's wire format, read where it lies; see protobuf.dev/programming-guides/encoding.
+"""Protobuf's wire format, read in place; see protobuf.dev/programming-guides/encoding.
 
 No schema and no copy: a message is a range of a buffer, and its fields are found one by one. What
-a parser would forgive and no writer writes is refused, so that no two readers see two messages.
+parsers tolerate and no writer writes is refused, so that two readers cannot read two messages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PIECE = 1 << 20
 
 
 class WireError(ValueError):
-    """The bytes are no message."""
+    """The bytes are not a message."""
 
 
 class Field(NamedTuple):
@@ -50,18 +50,18 @@ class Reader:
 
     Args:
         buffer: a file in memory, or mapped there.
-        limit: the most fields that are read in all: a file of two bytes a field would keep a
-            reader for hours.
+        limit: the most fields that are read in all: a file with two bytes per field would keep a
+            reader busy for hours.
     """
 
     def __init__(self, buffer: Buffer, *, limit: int) -> None:
         self.buffer, self._left, self._limit = buffer, limit, limit
 
     def fields(self, start: int, stop: int) -> Iterator[Field]:
-        """The fields of the message that lies in ``start..stop``, in their order.
+        """The fields of the message in ``start..stop``, in their order.
 
         Raises:
-            WireError: it is no message, or the limit is reached.
+            WireError: it is not a message, or the limit is reached.
         """
         at = start
         while at < stop:
@@ -71,7 +71,7 @@ class Reader:
             tag, at = self.varint(at, stop)
             number, wire, value = tag >> 3, tag & 7, 0
             if not 1 <= number < 1 << 29:
-                raise WireError(f"byte {at}: field {number} cannot be")
+                raise WireError(f"byte {at}: the field number {number} is not valid")
             begin = at
             if wire == VARINT:
                 value, at = self.varint(at, stop)
@@ -92,12 +92,12 @@ class Reader:
         """The unsigned number that begins at a byte, and where it ends.
 
         Raises:
-            WireError: it is longer than 64 bits, or ends behind ``stop``.
+            WireError: it is longer than 64 bits, or ends after ``stop``.
         """
         value = 0
         for index in range(_LONGEST):
             if at + index >= stop:
-                raise WireError(f"byte {at}: a number ends behind its message")
+                raise WireError(f"byte {at}: a number ends after its message")
             byte = self.buffer[at + index]
             value |= (byte & 0x7F) << 7 * index
             if byte < 0x80:
@@ -110,7 +110,7 @@ class Reader:
         """The content of a field.
 
         Raises:
-            WireError: it is no `BYTES`, or longer than ``limit``.
+            WireError: it is not `BYTES`, or longer than ``limit``.
         """
         self.expect(field, BYTES)
         if field.stop - field.start > limit:
@@ -121,7 +121,7 @@ class Reader:
         return self.buffer[field.start : field.stop]
 
     def numbers(self, field: Field, *, wire: int) -> int:
-        """How many numbers a repeated field holds here: one, or, in a row, any number of them.
+        """How many numbers a repeated field holds here: one, or any number where they are packed.
 
         Raises:
             WireError: its content is not such numbers.
@@ -132,15 +132,15 @@ class Reader:
         length = field.stop - field.start
         if wire in _FIXED:
             if length % _FIXED[wire]:
-                raise WireError(f"byte {field.start}: {length} bytes are no row of numbers")
+                raise WireError(f"byte {field.start}: {length} bytes are not a row of numbers")
             return length // _FIXED[wire]
         if length and self.buffer[field.stop - 1] >= 0x80:
-            raise WireError(f"byte {field.stop}: a number ends behind its message")
+            raise WireError(f"byte {field.stop}: a number ends after its message")
         pieces = range(field.start, field.stop, _PIECE)
         return sum(self._ends(start, min(start + _PIECE, field.stop)) for start in pieces)
 
     def _ends(self, start: int, stop: int) -> int:
-        """How many varints end in a range: each does in its one byte below 128."""
+        """How many varints end in a range: each ends with its only byte below 128."""
         found = np.frombuffer(self.buffer[start:stop], np.uint8)
         return int(np.count_nonzero(found < 0x80))
 

@@ -1,4 +1,4 @@
-"""JSON that a stranger may have written: of bounded size and depth, and an object."""
+"""Untrusted JSON: an object of bounded size and depth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from lifeiqa.errors import ArtifactError
 
 MAX_BYTES = 1 << 24
-"""Of a manifest; ours have some 10,000."""
+"""Of a manifest; those of lifeiqa have about 10,000."""
 _MAX_DEPTH = 64
 
 
@@ -17,7 +17,7 @@ def read_text(path: Path) -> str:
     """The text of a manifest's file.
 
     Raises:
-        ArtifactError: it is larger than `MAX_BYTES`, and is not read then, or is no UTF-8.
+        ArtifactError: it is larger than `MAX_BYTES`, and then not read, or is not UTF-8.
     """
     try:
         with path.open("rb") as stream:
@@ -33,17 +33,17 @@ def parsed(text: str, origin: str) -> dict[str, Any]:
     """The values of a JSON object.
 
     Raises:
-        ArtifactError: it is none, larger than `MAX_BYTES`, nested too deep, or holds what is no
-            text; the message names ``origin``.
+        ArtifactError: it is not one, larger than `MAX_BYTES`, nested too deep, or a text in it is
+            not valid Unicode; the message names ``origin``.
     """
     try:
         if len(text) > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES} bytes")
         values = json.loads(text)
         if not isinstance(values, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("not a JSON object")
         _require_shallow(values)
-        json.dumps(values, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        json.dumps(values, ensure_ascii=False).encode()  # half of a surrogate pair is not text
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{origin}: the manifest cannot be read: {error}") from error
     return values

@@ -16,7 +16,10 @@ from lifeiqa.cli.training import crossfit, study, train
 @click.group()
 @click.version_option(package_name="lifeiqa")
 def main() -> None:
-    """Blind image quality with Life-IQA. Exit status 0, 1 (a check failed) or 2 (bad input)."""
+    """Score images without a reference, with Life-IQA.
+
+    Exit status 0; 1 if a check failed; 2 for bad input.
+    """
 
 
 for family in (

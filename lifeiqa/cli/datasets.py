@@ -14,10 +14,10 @@ from lifeiqa.cli.shared import Folder, guarded
 
 @click.group()
 def datasets() -> None:
-    """The data sets that are read in their published layouts."""
+    """List and check the data sets that are read in their published layouts."""
 
 
-@datasets.command("list")
+@datasets.command("list", epilog="Example: lifeiqa datasets list")
 @options.as_json
 @guarded
 def list_(as_json: bool) -> None:
@@ -38,14 +38,14 @@ def list_(as_json: bool) -> None:
         )
 
 
-@datasets.command()
+@datasets.command(epilog="Example: lifeiqa datasets check koniq10k /data/koniq10k")
 @click.argument("name")
 @click.argument("folder", metavar="DIR", type=Folder)
-@click.option("--decode", is_flag=True, help="Decode every image whole, not its header alone.")
+@click.option("--decode", is_flag=True, help="Decode every image, not only its header.")
 @options.as_json
 @guarded
 def check(name: str, folder: Path, decode: bool, as_json: bool) -> None:
-    """Tell whether DIR holds a complete copy of the data set NAME.
+    """Check that DIR holds a complete copy of the data set NAME.
 
     Exit status 2 when a file is missing or cannot be read, 1 when an image cannot be opened or a
     score lies outside the declared range.

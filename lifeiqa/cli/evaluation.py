@@ -16,22 +16,22 @@ from lifeiqa.errors import require_all
 from lifeiqa.weights import model_file
 
 
-@click.command()
+@click.command(epilog="Example: lifeiqa evaluate lite0-biq2021 labels.csv --images photos")
 @click.argument("model")
 @source
-@click.option("--split", type=File, help="A saved split; otherwise the official one.")
+@click.option("--split", type=File, help="A saved split.  [default: the official one]")
 @click.option(
     "--part",
     type=click.Choice(["train", "val", "test", "all"]),
-    help="Part of the split. Default: test with --split, all without.",
+    help="Part of the split.  [default: test with --split, else all]",
 )
-@click.option("--crops", metavar="PLAN", help="A crop plan in place of the model's own.")
+@click.option("--crops", metavar="PLAN", help="Crop plan.  [default: the model's]")
 @click.option(
     "--bootstrap",
     type=click.IntRange(0),
     default=1000,
     show_default=True,
-    help="Resamples behind the 95 % intervals; 0: no intervals.",
+    help="Resamples for the 95 % intervals; 0 for no intervals.",
 )
 @click.option("--figures", type=Folder, help="Folder for scatter.png and distortions.png.")
 @click.option("--predictions", type=File, help="CSV of the score of each image.")
@@ -74,10 +74,10 @@ def evaluate(
     """Score labelled images and print the agreement with their human scores.
 
     MODEL is a checkpoint, an ONNX file, an engine or a bundled name. The images are those of
-    TABLE.csv, any CSV of paths and scores, or of --dataset NAME --data DIR. With the name of
-    another data set than the model learned, the figures are those across data sets.
+    TABLE.csv, any CSV of paths and scores, or of --dataset NAME --data DIR. With another data set
+    than the one the model was trained on, the figures are those across data sets.
     """
-    # A missing package is told now, not after the last image.
+    # Report a missing package now, not after the last image.
     needed = ["scipy", *(["matplotlib"] if figures else [])]
     require_all(*needed, extra="evaluation", purpose="lifeiqa evaluate")
     from lifeiqa.data.splits import read_split

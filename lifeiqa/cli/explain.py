@@ -14,14 +14,10 @@ from lifeiqa.text import printable
 from lifeiqa.weights import model_file
 
 
-@click.command()
+@click.command(epilog="Example: lifeiqa explain photo.jpg -o explained.png")
 @click.argument("photo", type=File)
-@click.option(
-    "-o", "--out", type=File, help="The PNG to write; NAME.explained.png here if not given."
-)
-@click.option(
-    "--layer", type=click.IntRange(1), help="Decoder layer to draw; the last if not given."
-)
+@click.option("-o", "--out", type=File, help="PNG to write.  [default: NAME.explained.png]")
+@click.option("--layer", type=click.IntRange(1), help="Decoder layer to draw.  [default: the last]")
 @click.option("--crops", metavar="PLAN", help="center, five, grid:N or random:N:SEED.")
 @options.model
 @options.as_json
@@ -31,7 +27,7 @@ def explain(
 ) -> None:
     """Draw what the network looked at in PHOTO, as a PNG.
 
-    For each query token: its attention over the image, its score, and the experts that it took.
+    For each query token: its attention over the image, its score, and the experts that it chose.
     The model is a checkpoint (.safetensors).
     """
     require_all("torch", "timm", "safetensors", extra="export", purpose="lifeiqa explain")

@@ -15,10 +15,12 @@ from lifeiqa.errors import ConfigError, require_all
 from lifeiqa.weights import model_file
 
 
-@click.command()
+@click.command(epilog="Example: lifeiqa inspect lite0-biq2021")
 @click.argument("file")
 @click.option(
-    "--no-verify", is_flag=True, help="Tolerate sums that do not match, and say so. No engine."
+    "--no-verify",
+    is_flag=True,
+    help="Accept sums that do not match, and say so. Not for an engine.",
 )
 @options.as_json
 @guarded
@@ -44,13 +46,15 @@ def inspect(file: str, no_verify: bool, as_json: bool) -> None:
             click.echo(f"{'runtime':9} {line}")
 
 
-@click.command()
+@click.command(epilog="Example: lifeiqa compare a.fp32.onnx a.fp16.onnx --images photos")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--images", type=Folder, required=True, help="Folder of images to measure on.")
 @options.runtime("first", "a")
 @options.runtime("second", "b")
-@click.option("--as-run", is_flag=True, help="Run FP16 on a CPU as it comes, without rounding.")
+@click.option(
+    "--as-run", is_flag=True, help="Run FP16 on a CPU as it is, without emulating its rounding."
+)
 @click.option(
     "--tolerance",
     "changed",
@@ -72,7 +76,9 @@ def compare(
     changed: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """The parity report of two model files, from A to B. Exit status 1 outside the tolerance.
+    """Print the parity report of two model files, from A to B.
+
+    Exit status 1 outside the tolerance.
 
     ONNX models run in ONNX Runtime unless a runtime is named. A and B may be one file in two
     runtimes, which then run it as it comes.
@@ -95,7 +101,7 @@ def compare(
     sys.exit(0 if report else 1)
 
 
-@click.command()
+@click.command(epilog="Example: lifeiqa convert old.safetensors -o new.safetensors")
 @click.argument("source", metavar="CHECKPOINT", type=File)
 @click.option("-o", "--out", type=File, required=True, help="The .safetensors file to write.")
 @click.option("--dataset", help="Data set that it was trained on.")

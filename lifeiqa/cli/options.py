@@ -18,8 +18,8 @@ from lifeiqa.weights import DEFAULT
 model = click.option(
     "--model", default=DEFAULT, show_default=True, help="A model file or a bundled name."
 )
-threads = click.option("--threads", type=click.IntRange(1), help="CPU threads of a run.")
-as_json = click.option("--json", "as_json", is_flag=True, help="JSON, for machines.")
+threads = click.option("--threads", type=click.IntRange(1), help="CPU threads per run.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class RuntimeName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
@@ -57,19 +57,22 @@ def runtime(model: str = "model", part: str = "") -> Callable[[Callable[..., Any
 
     Args:
         model: name of the command's argument that holds the model file.
-        part: what is added to the names where a command takes two models, ``"a"``.
+        part: what is added to the names where a command compares two models, ``"a"``.
     """
     of = f" of {part.upper()}" if part else ""
+    auto = "onnxruntime for an ONNX model" if part else "auto, see `lifeiqa inspect`"
     dashed, joined = (f"-{part}", f"_{part}") if part else ("", "")
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @click.option(
             f"--runtime{dashed}",
             type=RUNTIME,
-            help=f"Runtime{of} (default: auto, see `lifeiqa inspect`).",
+            help=f"Runtime{of}.  [default: {auto}]",
         )
         @click.option(
-            f"--device{dashed}", type=DEVICE, help=f"Device{of} (default: auto, a GPU if usable)."
+            f"--device{dashed}",
+            type=DEVICE,
+            help=f"Device{of}.  [default: a GPU if usable, else cpu]",
         )
         @click.option(f"--provider{dashed}", type=click.Choice(PROVIDERS), hidden=True)
         @functools.wraps(command)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lifeiqa.bulk.inputs.expand import InputOptions
 
 
-@click.command()
+@click.command(epilog="Example: lifeiqa score photos --recursive --out scores")
 @guarded
 @inputs
 @click.option("--crops", metavar="PLAN", help="center, five, grid:N or random:N:SEED.")
@@ -26,23 +26,30 @@ if TYPE_CHECKING:
     "--format",
     "style",
     type=click.Choice(["table", "csv", "jsonl", "parquet"]),
-    help="Form of the rows; else table, and csv with --out.",
+    help="Format of the rows.  [default: table, or csv with --out]",
 )
-@click.option("-o", "--out", type=Folder, help="Write shards of rows there; go on after a kill.")
 @click.option(
-    "--shard", type=int, default=1000, show_default=True, help="Inputs in a shard of --out."
+    "-o",
+    "--out",
+    type=Folder,
+    help="Folder for shards of rows; a run that was killed continues there.",
 )
-@click.option("--html", type=File, help="Write a page with thumbnails to look through.")
-@click.option("--workers", type=int, help="Processes that decode; else one a core.")
-@click.option("--batch", type=int, default=8, show_default=True, help="Crops in one run.")
+@click.option(
+    "--shard", type=int, default=1000, show_default=True, help="Inputs per shard of --out."
+)
+@click.option("--html", type=File, help="Write a page with thumbnails.")
+@click.option("--workers", type=int, help="Processes that decode.  [default: one per core]")
+@click.option("--batch", type=int, default=8, show_default=True, help="Crops per run.")
 @click.option(
     "--timeout",
     type=float,
     default=5.0,
     show_default=True,
-    help="Seconds of processor time that an image may take.",
+    help="Seconds of processor time for an image.",
 )
-@click.option("--no-verify", is_flag=True, help="Run a model that does not match its manifest.")
+@click.option(
+    "--no-verify", is_flag=True, help="Run a model that does not match its manifest; rows say so."
+)
 @options.model
 @options.runtime()
 @options.threads
@@ -78,11 +85,15 @@ def score(
 
     names, where = source
     if out is not None and style == "table":
-        raise ConfigError("a table is for people: --out takes csv, jsonl or parquet")
+        raise ConfigError(
+            "--format is table, which --out does not take: choose csv, jsonl or parquet"
+        )
     if out is None and sys.stdout is None:
-        raise ConfigError("standard output is closed: name --out, or redirect it")
+        raise ConfigError("standard output is closed: name --out, or redirect the output")
     if out is None and style == "parquet" and sys.stdout.isatty():
-        raise ConfigError("Parquet is no text for a terminal: name --out, or redirect it")
+        raise ConfigError(
+            "--format is parquet, which a terminal cannot show: name --out, or redirect the output"
+        )
     if workers is None:
         workers = cores()
     plan = Plan(workers=workers, batch=batch, seconds=timeout, shard=shard)
@@ -101,7 +112,7 @@ def score(
         ) as progress,
     ):
         if not scorer.manifest.verified:
-            reason = "as --no-verify asks" if no_verify else "there is no manifest beside it"
+            reason = "--no-verify" if no_verify else "there is no manifest beside it"
             click.echo(f"{model}: not verified: {reason}", err=True)
         job = Job(
             items=items(names, where),

@@ -17,14 +17,14 @@ from lifeiqa.text import printable_lines
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_INTERRUPTED = 130  # as shells count it: no outcome of the work
+_INTERRUPTED = 130  # as shells count it; not an outcome of the work
 
 Folder = click.Path(file_okay=False, path_type=Path)
 File = click.Path(dir_okay=False, path_type=Path)
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn our errors into one message and an exit status: 1 a check failed, 2 bad input.
+    """Turn errors of lifeiqa into one message and an exit status: 1 a check failed, 2 bad input.
 
     Ctrl-C gives 130.
     """
@@ -39,11 +39,11 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             sys.exit(_INTERRUPTED)
-        except BrokenPipeError:  # the reader of a pipe had enough: no concern of ours
+        except BrokenPipeError:  # the reader of the pipe wants no more; that is not an error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except OSError as error:
-            # Of two files the second is the one that was to be written.
+            # If there are two files, the second is the one to be written.
             name = error.filename2 or error.filename or "system"
             click.echo(printable_lines(f"{name}: {error.strerror or error}"), err=True)
             sys.exit(2)

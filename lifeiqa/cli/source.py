@@ -20,14 +20,14 @@ _OPTIONS = [
     click.option("--images", type=Folder, help="Folder that the paths of TABLE are relative to."),
     click.option("--path-column", help="Column of image paths of TABLE."),
     click.option("--score-column", help="Column of human scores of TABLE."),
-    click.option("--dataset", metavar="NAME", help="A published data set in place of TABLE."),
+    click.option("--dataset", metavar="NAME", help="A published data set instead of TABLE."),
     click.option("--data", type=Folder, help="Folder of the data set."),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Labelled images as a command line names them; nothing is read before `read`.
+    """Labelled images as a command line names them; nothing is read until `read`.
 
     Raises:
         click.UsageError: they are named twice, by half or not at all, or an option of TABLE.csv
@@ -44,7 +44,7 @@ class Source:
     def __post_init__(self) -> None:
         if (self.table is None) == (self.dataset is None):
             raise click.UsageError(
-                "Give the labelled images once: TABLE.csv, or --dataset NAME --data DIR."
+                "Name the labelled images once: TABLE.csv, or --dataset NAME --data DIR."
             )
         if (self.dataset is None) != (self.data is None):
             raise click.UsageError("--dataset NAME and --data DIR belong together.")

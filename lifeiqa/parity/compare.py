@@ -33,9 +33,9 @@ def compare_files(
     Args:
         first: the parent.
         second: the child; it must be fed as the parent is.
-        crops_for: gives crops ``(n, S, S, 3)`` for the parent's preprocessing and crop size.
-        tolerances: ``engine`` is taken where one of the two is an engine, else that of the lower
-            precision.
+        crops_for: returns crops ``(n, S, S, 3)`` for the parent's preprocessing and crop size.
+        tolerances: that of ``engine`` is used if one of the two is an engine, else that of the
+            lower precision.
         rounding: run FP16 graphs on a CPU with every FP16 tensor really rounded.
         runs: runtime and device of the two, see `lifeiqa.open_session`. A file that has either
             runs as it comes. An ONNX model without a runtime runs in ONNX Runtime, whatever else
@@ -57,7 +57,7 @@ def compare_files(
             if a != b:
                 raise ConfigError(
                     f"{first.name} and {second.name} differ in {what}: {a} against {b}. "
-                    f"Parity is between two forms of one model"
+                    f"Compare two forms of one model"
                 )
         crops = crops_for(ours.preprocessing, ours.config.crop_size)
         both = (ours.precision, theirs.precision)

@@ -1,4 +1,4 @@
-"""What a session gives for a set of crops: scores, and the router's view of every token."""
+"""What a session returns for a set of crops: scores, and the router's view of every token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNIT_ROUNDOFF: dict[Precision, float] = {"fp32": 2.0**-24, "fp16": 2.0**-11, "in
 
 @dataclass(frozen=True)
 class Observation:
-    """What one session gave for a set of crops.
+    """What one session returned for a set of crops.
 
     Attributes:
         runtime: the arithmetic that was measured.
@@ -24,7 +24,7 @@ class Observation:
         span: width of the label range, in label units.
         top_k: experts that a token uses.
         scores: float32 ``(n,)``.
-        trace: the router's view, or None where it cannot be seen.
+        trace: the router's view, or None if it cannot be seen.
     """
 
     runtime: str
@@ -67,7 +67,7 @@ def chosen_experts(logits: Array, top_k: int) -> Array:
 
 
 def margins_and_resolution(trace: Trace, top_k: int, precision: Precision) -> tuple[Array, Array]:
-    """The margin of each token's choice, and how much of it rounding the input could move.
+    """The margin of each token's choice, and how far rounding of the input could move it.
 
     With a and b the last expert chosen and the first not chosen, the margin is ``g_a - g_b``.
     Rounding every x_i by a relative error of at most u moves it by at most

@@ -1,4 +1,4 @@
-"""What a step cost: two observations of the same crops, compared by score, rank and experts."""
+"""What a step costs: two observations of the same crops, compared by score, rank and experts."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ TOLERANCES: dict[str, Tolerance] = {
     "int8": Tolerance(6e-2, srocc=0.995, changed=0.02),
     "engine": Tolerance(5e-3),
 }
-"""By what a link changes: routing sparse to dense, the runtime in float32, the arithmetic, and
-the compiler with its own kernels.
+"""By what a link changes: routing from sparse to dense, the runtime in float32, the arithmetic,
+or the compiler with its own kernels.
 
-INT8 moves the router's input too. Two INT8 forms of the bundled model drifted by 2.2e-2 and 2.8e-2
-on the default crops, and 0 and 1 of 432 tokens changed expert: the bounds leave twice that."""
+INT8 changes the router's input too. Two INT8 forms of the bundled model drifted by 2.2e-2 and
+2.8e-2 on the default crops, and 0 and 1 of 432 tokens changed expert. The bounds are twice that."""
 
 
 def tolerances_with(changes: Iterable[str]) -> dict[str, Tolerance]:
     """`TOLERANCES` with some changed: ``LINK=DRIFT``, or ``srocc=LOWEST`` for every link.
 
     Raises:
-        ConfigError: a change names no link or holds no number.
+        ConfigError: a change does not name a link, or its value is not a number.
     """
     result = dict(TOLERANCES)
     for change in changes:
@@ -82,12 +82,12 @@ class Link:
         p99_drift: its 99th percentile.
         mean_drift: its mean.
         srocc: rank correlation between the two.
-        tokens: query tokens compared; None where a router cannot be seen.
+        tokens: query tokens compared; None if a router cannot be seen.
         changed: tokens whose set of experts changed although the router had a clear preference.
         near_ties: tokens whose set changed where the parent's margin was below the resolution
             of the router's input in the child's arithmetic.
         smallest_margin: smallest gap, in the parent, between the logits of the last expert that
-            was chosen and the first that was not; None where every expert is chosen.
+            was chosen and the first that was not; None if every expert is chosen.
         tolerance: what the link may cost.
     """
 
@@ -106,7 +106,7 @@ class Link:
 
     @property
     def failures(self) -> list[str]:
-        """Each way in which the link exceeds its tolerance, in words; empty when it holds."""
+        """Each way in which the link exceeds its tolerance, in words; empty if it does not."""
         found = []
         if not self.max_drift <= self.tolerance.drift:  # a NaN is a failure too
             found.append(
@@ -132,7 +132,7 @@ def link(name: str, parent: Observation, child: Observation, tolerance: Toleranc
     if parent.scores.shape != child.scores.shape or parent.span != child.span:
         raise ConfigError(
             f"{name}: {len(parent.scores)} scores over a range of {parent.span} cannot be "
-            f"compared with {len(child.scores)} over {child.span}: not two forms of one model"
+            f"compared with {len(child.scores)} over {child.span}: compare two forms of one model"
         )
     drift = np.abs(child.scores.astype(np.float64) - parent.scores) / parent.span
     changed = near_ties = tokens = margin = None
@@ -162,7 +162,7 @@ def link(name: str, parent: Observation, child: Observation, tolerance: Toleranc
 
 @dataclass(frozen=True)
 class ParityReport:
-    """The links of a chain of artifacts; true when every one is within its tolerance.
+    """The links of a chain of artifacts; true if every one is within its tolerance.
 
     Attributes:
         subject: what was compared on what.
@@ -181,7 +181,7 @@ class ParityReport:
         return [failure for link in self.links for failure in link.failures]
 
     def to_dicts(self) -> tuple[dict[str, Any], ...]:
-        """One plain record a link, for a manifest; NaN becomes None, as JSON has none."""
+        """One plain record per link, for a manifest; NaN becomes None, since JSON has no NaN."""
         records = [dataclasses.asdict(link) for link in self.links]
         for record in records:
             for key, value in record.items():

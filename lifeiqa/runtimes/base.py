@@ -32,7 +32,7 @@ class Session(Protocol):
 
     manifest: Manifest
     runtime: str
-    """Runtime, its version and its execution provider, for reports."""
+    """Runtime, version and device in words, for reports."""
 
     def run(self, crops: Pixels) -> Scores:
         """Score crops.
@@ -63,7 +63,7 @@ class Session(Protocol):
 
 
 class Closeable:
-    """A context manager that closes what it is."""
+    """A context manager that closes itself."""
 
     def close(self) -> None:
         raise NotImplementedError
@@ -115,4 +115,4 @@ def check_crops(crops: Pixels, size: int) -> None:
     if dtype != np.uint8 or shape is None or len(shape) != 4 or shape[1:] != (size, size, 3):
         raise ConfigError(f"crops are {dtype} {shape}: uint8 (N, {size}, {size}, 3) is expected")
     if shape[0] == 0:
-        raise ConfigError("there is no crop to score: the batch is empty")
+        raise ConfigError("there are no crops to score: the batch is empty")

@@ -1,7 +1,7 @@
 """How a batch of any length is cut into the few batch sizes that a session keeps buffers for.
 
-A captured CUDA graph and a bound buffer hold for one batch size. A session keeps one for each of a
-few sizes, called buckets here; a piece that is shorter than its bucket is filled up.
+A captured CUDA graph and a bound buffer serve one batch size. A session keeps one for each of a few
+sizes, called buckets here; a piece that is shorter than its bucket is filled up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lifeiqa.errors import ConfigError
 from lifeiqa.preprocess.decode import Pixels
 
 BUCKETS = (1, 2, 4, 8, 16, 32)
-"""Of a graph with a dynamic batch: at most half of a piece is filler."""
+"""For a graph with a dynamic batch: at most half of a piece is filler."""
 
 
 class Piece(NamedTuple):
@@ -61,10 +61,10 @@ def batch_sizes(profiles: tuple[BatchProfile, ...]) -> dict[int, int]:
 def exact_pieces(count: int, profiles: tuple[BatchProfile, ...]) -> list[tuple[int, int, int]]:
     """``(start, stop, profile)`` whose lengths the profiles take as they are, the largest first.
 
-    For crops that lie where they are and cannot be filled up.
+    For crops in device memory, which are not copied and so cannot be filled up.
 
     Raises:
-        ConfigError: some are left that no profile takes.
+        ConfigError: some crops are left that no profile takes.
     """
     parts, start = [], 0
     while start < count:
@@ -77,8 +77,8 @@ def exact_pieces(count: int, profiles: tuple[BatchProfile, ...]) -> list[tuple[i
         if not fitting:
             batches = ", ".join(map(str, profiles))
             raise ConfigError(
-                f"{count} crops cannot be cut into batches of {batches}, which this engine takes; "
-                f"{left} are left. Fill them up, or build it with --batch {left} as well"
+                f"{count} crops cannot be cut into the batches that this engine takes, {batches}: "
+                f"{left} are left. Add crops, or build it with --batch {left} as well"
             )
         length, number = max(fitting)
         parts.append((start, start + length, -number))
@@ -89,8 +89,8 @@ def exact_pieces(count: int, profiles: tuple[BatchProfile, ...]) -> list[tuple[i
 def filled(crops: Pixels, size: int) -> Pixels:
     """Crops ``(n, S, S, 3)`` as a batch of ``size``, filled up with copies of the first one.
 
-    A copy of a real crop cannot bring an infinity or NaN into the batch, unlike memory as it is
-    found. The scores of the copies are the caller's to drop.
+    A copy of a real crop cannot bring an infinity or NaN into the batch, unlike uninitialised
+    memory. The caller drops the scores of the copies.
     """
     if len(crops) == size:
         return crops

@@ -1,7 +1,7 @@
 """Whether a graph is what its manifest says: crops in, scores out.
 
-A runtime runs any graph. So what it says of its own graph is held against the manifest before the
-first run, and what a run gives against the crops that were put in.
+A runtime runs any graph. So its inputs and outputs are compared with the manifest before the first
+run, and the result of a run with the crops that were put in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Value(NamedTuple):
     Attributes:
         name: of the value.
         type: as NumPy names it, ``"uint8"``.
-        shape: its dimensions, None for one that is open.
+        shape: its dimensions, None for a dynamic one.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Value(NamedTuple):
 def require_graph(
     path: Path, manifest: Manifest, inputs: Sequence[Value], outputs: Sequence[Value]
 ) -> None:
-    """Refuse a graph of other inputs and outputs than its manifest says.
+    """Refuse a graph whose inputs and outputs are not those of its manifest.
 
     Raises:
         ArtifactError: with what it has and what is expected.
@@ -51,30 +51,31 @@ def require_graph(
     if not fits:
         found = ", ".join(map(str, inputs)), ", ".join(map(str, outputs))
         raise ArtifactError(
-            f"{path}: its graph takes {found[0] or 'nothing'} and gives {found[1] or 'nothing'}; "
-            f"by its manifest it takes {crops} and gives {score}. Export it with lifeiqa-export"
+            f"{path}: its graph takes {found[0] or 'nothing'} and returns "
+            f"{found[1] or 'nothing'}; its manifest says that it takes {crops} and returns "
+            f"{score}. Export it with lifeiqa-export"
         )
 
 
 def one_line(error: Exception) -> str:
-    """What a runtime says of a graph, which may quote a name of many lines from it.
+    """The message of a runtime's error on one line; a name in the graph may have several.
 
-    Without the places in OpenVINO's sources that the error came through.
+    Places in OpenVINO's sources are left out.
     """
     lines = [line.strip() for line in str(error).splitlines()]
     return " ".join(line for line in lines if line and not line.startswith("Exception from "))
 
 
 def require_rows(path: Path, values: Sequence[Array], count: int) -> None:
-    """Refuse results that do not hold a row for each crop of a run.
+    """Refuse results that do not have one row for each crop of a run.
 
     Raises:
-        ArtifactError: with the shape of the first that does not.
+        ArtifactError: with the shape of the first one that does not.
     """
     for value in values:
         if value.shape[:1] != (count,):
             raise ArtifactError(
-                f"{path}: it gave {value.dtype} {value.shape} for {count} crops. "
+                f"{path}: it returned {value.dtype} {value.shape} for {count} crops. "
                 f"Export it with lifeiqa-export"
             )
 
@@ -87,7 +88,7 @@ def checked_scores(path: Path, scores: Array, count: int) -> Scores:
     """
     if scores.dtype != np.float32 or scores.shape != (count,):
         raise ArtifactError(
-            f"{path}: it gave {scores.dtype} {scores.shape} for {count} crops, and float32 "
+            f"{path}: it returned {scores.dtype} {scores.shape} for {count} crops: float32 "
             f"({count},) is expected. Export it with lifeiqa-export"
         )
     return scores

@@ -237,7 +237,7 @@ def test_metadata_that_is_no_text_is_refused(tmp_path):
     path = tmp_path / "tiny.onnx"
     path.write_bytes(b"\x3a\0\x72\x04\x0a\x02\xff\xfe")
 
-    assert "a text is no UTF-8" in refusal(path)
+    assert "a text is not UTF-8" in refusal(path)
 
 
 def test_a_file_larger_than_protobuf_takes_is_refused(tmp_path):

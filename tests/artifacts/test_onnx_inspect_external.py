@@ -55,7 +55,9 @@ def test_a_path_that_may_leave_the_folder_on_any_system_is_refused(folder, locat
 
     message = refusal(path)
 
-    assert f"tensor 'gain': it lies in {location!r}, and a relative path within the" in message
+    assert (
+        f"tensor 'gain': its external data is {location!r}: a relative path within the" in message
+    )
 
 
 def test_the_mark_of_memory_is_refused_even_where_a_file_has_its_name(folder):
@@ -73,7 +75,7 @@ def test_a_link_out_of_the_folder_is_refused_with_where_it_leads(folder, link):
     (folder / "again.bin").symlink_to("link.bin")
     name = {"file": "link.bin", "folder": "links/secret.bin", "chain": "again.bin"}[link]
 
-    assert f"a link out of the model's folder to {secret}" in refusal(outside(folder, name))
+    assert f"is a link out of the model's folder, to {secret}" in refusal(outside(folder, name))
 
 
 def test_a_link_that_leads_to_itself_is_refused(folder):
@@ -86,7 +88,7 @@ def test_what_is_no_regular_file_is_refused(folder):
     os.mkfifo(folder / "pipe.bin")
 
     for name in ("sub", "pipe.bin"):
-        assert f"{name!r}, which is no regular file" in refusal(outside(folder, name))
+        assert f"{name!r} is not a regular file" in refusal(outside(folder, name))
 
 
 @pytest.mark.parametrize("location", ["in.bin", "sub/in.bin", "link.bin"])
@@ -103,12 +105,12 @@ def test_files_within_the_folder_are_named(folder, location, entries, monkeypatc
 @pytest.mark.parametrize(
     ("entries", "complaint"),
     [
-        ({"offset": 1}, "it takes 4 bytes from 1 on of 'in.bin', which has 4"),
-        ({"offset": 2**62}, "it takes 4 bytes from 4611686018427387904 on"),
-        ({"length": 3}, "needs 4 bytes, and it says that 'in.bin' holds 3"),
+        ({"offset": 1}, "it takes 4 bytes at offset 1 of 'in.bin', which has 4 bytes"),
+        ({"offset": 2**62}, "it takes 4 bytes at offset 4611686018427387904"),
+        ({"length": 3}, "needs 4 bytes, and its length in 'in.bin' is 3"),
         ({"length": 0}, "holds 0"),
         ({"length": 8}, "holds 8"),
-        ({"offset": -4}, "its offset is '-4', and a whole number is expected"),
+        ({"offset": -4}, "its offset is '-4': a whole number is expected"),
         ({"offset": "4e0"}, "its offset is '4e0'"),
         ({"length": " 4"}, "its length is ' 4'"),
         ({"length": "٤"}, "its length is '٤'"),

@@ -45,8 +45,8 @@ def test_a_number_of_64_bits_is_read_as_it_was_written(number):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"\x08", "a number ends behind its message"),
-        (b"\x08\x80", "a number ends behind its message"),
+        (b"\x08", "a number ends after its message"),
+        (b"\x08\x80", "a number ends after its message"),
         (b"\x08" + b"\x80" * 10 + b"\x01", "longer than 64 bits"),
         (b"\x08" + b"\xff" * 9 + b"\x02", "longer than 64 bits"),
         (b"\x0a\x05abc", "field 1 ends at 7, and its message at 5"),

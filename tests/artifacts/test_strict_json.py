@@ -20,7 +20,7 @@ def test_values_may_be_nested_as_deep_as_any_manifest_nests_them(depth):
         ('{"a":' * 100_000, "the manifest cannot be read"),
         ('{"a": ' + "9" * 5000 + "}", "integer string conversion"),
         ('"' + "x" * MAX_BYTES + '"', "larger than 16777216 bytes"),
-        ("[]", "no JSON object"),
+        ("[]", "not a JSON object"),
     ],
     ids=["objects", "lists", "open lists", "open objects", "digits", "length", "list"],
 )

@@ -9,6 +9,7 @@ from lifeiqa.cli import main, options
 from lifeiqa.runtimes.registry import RUNTIMES, runtime_names
 from lifeiqa_benchmarks.cli import main as bench
 from lifeiqa_engines.cli import main as engine
+from lifeiqa_export.cli import main as export
 
 
 @pytest.fixture
@@ -121,6 +122,37 @@ def test_provider_is_hidden_and_the_others_are_shown(command, path, suffix):
     shown = CliRunner().invoke(command, [*path, "--help"], terminal_width=200).stdout
     assert "--provider" not in shown
     assert f"--runtime{suffix} [{'|'.join(runtime_names())}]" in shown
+
+
+ELSEWHERE = {"train", "study", "crossfit", "sense"}  # they move to another module
+
+
+def leaves(name, command):
+    if isinstance(command, click.Group):
+        for sub, found in command.commands.items():
+            yield from leaves(f"{name} {sub}", found)
+    elif command.name not in ELSEWHERE:
+        yield name, command
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        *leaves("lifeiqa", main),
+        *leaves("lifeiqa-engine", engine),
+        *leaves("lifeiqa-bench", bench),
+        ("lifeiqa-export", export),
+    ],
+)
+def test_help_begins_with_a_sentence_and_ends_with_an_example(name, command):
+    """The example's options are those of the command."""
+    first, *_ = command.help.split("\n\n")
+    assert first.strip().endswith(".")
+    assert f"{command.epilog} ".startswith(f"Example: {name} ")
+    words = command.epilog.removeprefix(f"Example: {name}").split()
+    command.make_context(name, words).close()
+    helped = CliRunner().invoke(command, ["--help"], terminal_width=100).stdout
+    assert helped.rstrip().endswith(command.epilog)
 
 
 def test_no_command_has_a_flavour_or_a_visible_provider():

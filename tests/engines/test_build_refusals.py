@@ -74,12 +74,16 @@ def test_what_tensorrt_cannot_compile_comes_back_in_its_words(grey, options):
         (
             "hardware_compatibility",
             "ampere_plus",
-            "an engine runs on the chips it was built for: name them as targets",
+            "an engine runs on the chips it was built for: name them with --target",
         ),
         ("version_compatible", True, "an engine is tied to the release that built it"),
-        ("refit", True, "it needs the GPU while building, and is used to build without one"),
-        ("strip_plan", True, "it needs the GPU while building, and is used to build without one"),
-        ("layers", True, "an engine has to be loaded on a GPU to show its layers"),
+        ("refit", True, "that needs the GPU while building, and TensorRT-RTX builds without one"),
+        (
+            "strip_plan",
+            True,
+            "that needs the GPU while building, and TensorRT-RTX builds without one",
+        ),
+        ("layers", True, "an engine must be loaded on a GPU to show its layers"),
     ],
 )
 def test_what_a_runtime_cannot_do_is_refused_with_its_reason(grey, option, value, reason):

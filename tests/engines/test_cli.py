@@ -203,9 +203,9 @@ def test_a_fixed_batch_is_one_size(grey, out, size):
             "an engine runs on",
         ),
         (["--version-compatible"], "version_compatible", "an engine is tied to the release"),
-        (["--refit"], "refit", "it needs the GPU while building"),
-        (["--strip-plan"], "strip_plan", "it needs the GPU while building"),
-        (["--layers"], "layers", "an engine has to be loaded on a GPU"),
+        (["--refit"], "refit", "that needs the GPU while building"),
+        (["--strip-plan"], "strip_plan", "that needs the GPU while building"),
+        (["--layers"], "layers", "an engine must be loaded on a GPU"),
     ],
 )
 def test_what_tensorrt_rtx_cannot_do_is_refused(grey, out, option, name, reason):

@@ -108,7 +108,7 @@ def test_weights_in_another_file_never_come_to_tensorrt(file, monkeypatch):
     path = file(proto.SerializeToString())
     path.with_name("weights.bin").write_bytes(strangers.GAIN)
 
-    with pytest.raises(ArtifactError, match=r"weights of it lie in weights\.bin, and TensorRT"):
+    with pytest.raises(ArtifactError, match=r"uses external data: weights\.bin\. TensorRT"):
         check_onnx(path, runtime="tensorrt-rtx")
 
 

@@ -312,7 +312,7 @@ def test_a_graph_that_is_not_what_its_manifest_says_is_refused(tmp_path, reposit
     graph.write_bytes(tiny.model().SerializeToString())
     tiny.write_sidecar(graph, batch=8)
 
-    with pytest.raises(ArtifactError, match="by its manifest it takes crops uint8"):
+    with pytest.raises(ArtifactError, match="its manifest says that it takes crops uint8"):
         triton_from_model(graph, repository)
     assert not repository.exists()
 

@@ -68,7 +68,7 @@ def double():
 @pytest.mark.parametrize(
     ("proto", "found"),
     [
-        (named("pixels"), "takes pixels uint8 (N, 32, 32, 3) and gives"),
+        (named("pixels"), "takes pixels uint8 (N, 32, 32, 3) and returns"),
         (changed(crops=value("crops", FLOAT, "n", SIZE, SIZE, 3)), "takes crops float32 (N, 32,"),
         (changed(crops=value("crops", UINT8, "n", 16, 16, 3)), "takes crops uint8 (N, 16, 16, 3)"),
         (changed(crops=value("crops", UINT8, "n", "h", SIZE, 3)), "takes crops uint8 (N, N, 32, 3"),
@@ -88,8 +88,9 @@ def test_a_graph_of_another_contract_is_refused_with_both(tmp_path, proto, found
     message = str(caught.value)
     assert message.startswith(f"{path}: its graph takes crops ") or "takes pixels" in message
     assert found in message
-    assert "by its manifest it takes crops uint8 (N, 32, 32, 3) and gives score float32 (N)." in (
-        message
+    assert (
+        "its manifest says that it takes crops uint8 (N, 32, 32, 3) and returns score float32 (N)."
+        in (message)
     )
 
 
@@ -97,14 +98,16 @@ def test_a_manifest_of_another_size_than_the_graph_is_refused(tmp_path, opened):
     config = ModelConfig(crop_size=64, head="none")
     path = written(tmp_path / "tiny.onnx", tiny.model(), config=config)
 
-    with pytest.raises(ArtifactError, match=r"by its manifest it takes crops uint8 \(N, 64, 64, 3"):
+    with pytest.raises(
+        ArtifactError, match=r"its manifest says that it takes crops uint8 \(N, 64, 64, 3"
+    ):
         opened(path)
 
 
 def test_a_manifest_of_a_batch_that_the_graph_leaves_open_is_refused(tmp_path, opened):
     path = written(tmp_path / "tiny.onnx", tiny.model(), batch=4)
 
-    with pytest.raises(ArtifactError, match=r"by its manifest it takes crops uint8 \(4, 32"):
+    with pytest.raises(ArtifactError, match=r"its manifest says that it takes crops uint8 \(4, 32"):
         opened(path)
 
 
@@ -117,7 +120,7 @@ def test_a_run_that_gives_more_than_a_score_a_crop_is_refused(tmp_path, batch, o
     path = written(tmp_path / "tiny.onnx", proto, batch=batch)
 
     # A runtime that sees through the graph when it opens it lets it be refused there.
-    with pytest.raises(ArtifactError, match=r"tiny\.onnx: (it gave float32|its graph takes)"):
+    with pytest.raises(ArtifactError, match=r"tiny\.onnx: (it returned float32|its graph takes)"):
         opened(path).run(tiny.crops(1, 2))
 
 

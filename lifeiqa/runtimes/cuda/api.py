@@ -1,8 +1,8 @@
 """The part of the CUDA runtime that an engine needs: memory, streams, events and graphs.
 
-Thin over NVIDIA's `cuda.bindings.runtime`: calls raise instead of returning a status, and whatever
-must be given back is a context manager. Pointers and handles are plain integers, so that they can
-be those of torch, CuPy or pycuda as well.
+A thin layer over NVIDIA's `cuda.bindings.runtime`: calls raise instead of returning a status, and
+what must be released is a context manager. Pointers and handles are plain integers, so that they
+can be those of torch, CuPy or pycuda as well.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Cuda:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the device the thread's current one for a block, and give back the one before."""
+        """Make the device the thread's current one for a block, and restore the previous one."""
         before = self._call("cudaGetDevice")
         if before != self.device:
             self._call("cudaSetDevice", self.device)
@@ -70,7 +70,7 @@ class Cuda:
 
     @contextmanager
     def event(self, *, timed: bool = False) -> Iterator[int]:
-        """An event that orders streams; with ``timed`` it also takes a time stamp."""
+        """An event that orders streams; with ``timed`` it also records a timestamp."""
         flags = self._api.cudaEventDefault if timed else self._api.cudaEventDisableTiming
         event = self._call("cudaEventCreateWithFlags", flags)
         try:
@@ -82,15 +82,15 @@ class Cuda:
     def captured(self, stream: int, enqueue: Any) -> Iterator[Any]:
         """A graph of what ``enqueue()`` puts into a stream, ready for `launch`.
 
-        Only calls of this thread are watched, so that other threads may allocate meanwhile.
+        Only calls of this thread are captured, so that other threads may allocate meanwhile.
         """
         mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("cudaStreamBeginCapture", stream, mode)
         try:
             enqueue()
         except BaseException:
-            # The stream stays unusable until its capture is ended. The error to report is the one
-            # that is on its way, so what these two say is left aside.
+            # The stream stays unusable until its capture ends. The error to report is the one that
+            # is being raised, so the status of these two calls is ignored.
             _, graph = self._api.cudaStreamEndCapture(stream)
             if graph is not None and int(graph) != 0:
                 self._api.cudaGraphDestroy(graph)
@@ -106,7 +106,7 @@ class Cuda:
             self._call("cudaGraphDestroy", graph)
 
     def allocate(self, size: int, stream: int) -> int:
-        """Device memory that is there for what follows in a stream."""
+        """Device memory for what follows in a stream."""
         return int(self._call("cudaMallocAsync", size, stream))
 
     def free_in(self, stream: int, pointer: int) -> None:
@@ -118,7 +118,7 @@ class Cuda:
         self._call("cudaFree", pointer)
 
     def copy(self, target: int, source: int, size: int, stream: int) -> None:
-        """Copy bytes in a stream; the pointers say where they lie."""
+        """Copy bytes in a stream; the pointers may be of the host or the device."""
         kind = self._api.cudaMemcpyKind.cudaMemcpyDefault
         self._call("cudaMemcpyAsync", target, source, size, kind, stream)
 
@@ -135,19 +135,19 @@ class Cuda:
         self._call("cudaDeviceSynchronize")
 
     def record(self, event: int, stream: int) -> None:
-        """Let an event stand for what is in a stream now."""
+        """Record an event after what is in a stream now."""
         self._call("cudaEventRecord", event, stream)
 
     def wait_in(self, stream: int, event: int) -> None:
-        """Let what follows in a stream begin after an event."""
+        """Make what follows in a stream wait for an event."""
         self._call("cudaStreamWaitEvent", stream, event, 0)
 
     def wait_for(self, event: int) -> None:
-        """Wait until an event has come to pass."""
+        """Wait until an event has completed."""
         self._call("cudaEventSynchronize", event)
 
     def milliseconds(self, begun: int, ended: int) -> float:
-        """The time between two timed events that have come to pass."""
+        """The time between two timed events that have completed."""
         return float(self._call("cudaEventElapsedTime", begun, ended))
 
     def _call(self, name: str, *arguments: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Arrays on a device and streams, as torch, CuPy, Numba and pycuda hand them over.
+"""Arrays on a device and streams, as torch, CuPy, Numba and pycuda pass them.
 
-Arrays come by the CUDA Array Interface, version 3, or as a pointer; streams by ``__cuda_stream__``
-or as a handle. No library is imported for it.
+Arrays come through the CUDA Array Interface, version 3, or as a pointer; streams through
+``__cuda_stream__`` or as a handle. No library is imported for that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UINT8, _FLOAT32 = "|u1", "<f4"
 
 @dataclass(frozen=True)
 class DeviceArray:
-    """Where an array lies, how long it is, and the stream that makes it, where it says so."""
+    """Where an array is, how long it is, and the stream that computes it, if it says so."""
 
     pointer: int
     count: int
@@ -33,7 +33,7 @@ def device_crops(crops: Any, size: int, count: int | None) -> DeviceArray:
         count: N, for an address; must be None or N for an array.
 
     Raises:
-        ConfigError: they lie on the host, or have another type, shape or layout.
+        ConfigError: they are on the host, or have another type, shape or layout.
     """
     return _array("crops", crops, _UINT8, (size, size, 3), count)
 
@@ -42,13 +42,13 @@ def device_scores(scores: Any, count: int) -> DeviceArray:
     """Memory for scores on a device, float32 ``(count,)``, or its address.
 
     Raises:
-        ConfigError: it lies on the host, or has another type, shape or layout.
+        ConfigError: it is on the host, or has another type, shape or layout.
     """
     return _array("out", scores, _FLOAT32, (), count)
 
 
 def stream_handle(stream: Any) -> int:
-    """The handle of a stream: a whole number, or what ``__cuda_stream__()`` gives.
+    """The handle of a stream: a whole number, or what ``__cuda_stream__()`` returns.
 
     Raises:
         ConfigError: it is neither.
@@ -60,7 +60,7 @@ def stream_handle(stream: Any) -> int:
     if isinstance(stream, int) and not isinstance(stream, bool):
         return stream
     raise ConfigError(
-        f"stream is a {type(stream).__name__}: give an object with __cuda_stream__, or its handle "
+        f"stream is a {type(stream).__name__}: pass an object with __cuda_stream__, or its handle "
         f"(torch: stream.cuda_stream, CuPy: stream.ptr, pycuda: stream.handle)"
     )
 
@@ -71,14 +71,14 @@ def _array(
     expected = f"{typestr} ({', '.join(['N', *map(str, shape)])})"
     if isinstance(array, int) and not isinstance(array, bool):
         if count is None or count < 1:
-            raise ConfigError(f"{name} is an address: say how many there are, count=N")
+            raise ConfigError(f"{name} is an address: pass how many there are, count=N")
         return DeviceArray(array, count)
     try:
         # Libraries raise AttributeError here for an array of the host.
         interface = array.__cuda_array_interface__
     except AttributeError:
         raise ConfigError(
-            f"{name} is a {type(array).__name__} without __cuda_array_interface__: give an array "
+            f"{name} is a {type(array).__name__} without __cuda_array_interface__: pass an array "
             f"on the device, {expected}, or its address; run() takes arrays of the host"
         ) from None
     actual, strides = tuple(interface["shape"]), interface.get("strides")

@@ -1,7 +1,7 @@
 """The CUDA driver and its devices, asked through ctypes.
 
-TensorRT without a driver does not fail: it logs one line and crashes the process. So the driver is
-asked first, by a real initialisation, and through the driver's own library, which needs no package.
+Without a driver TensorRT does not fail: it logs one line and crashes the process. So the driver is
+initialised first, through its own library, which needs no package.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def cuda_device(index: int = 0) -> Device:
     driver.call("cuDeviceGetCount", ctypes.byref(count))
     if not 0 <= index < count.value:
         raise DeviceError(
-            f"CUDA device {index} was asked for, and the driver has {count.value}: "
-            f"see nvidia-smi, and CUDA_VISIBLE_DEVICES where it is set"
+            f"CUDA device is {index}, and the driver has {count.value} devices: "
+            f"see nvidia-smi, and CUDA_VISIBLE_DEVICES if it is set"
         )
     device, name = ctypes.c_int(), ctypes.create_string_buffer(_TEXT)
     driver.call("cuDeviceGet", ctypes.byref(device), index)
@@ -75,7 +75,7 @@ def _spoken_version(driver: _Library) -> str:
 
 
 def _release() -> str | None:
-    """The release of the driver, which its management library alone knows."""
+    """The release of the driver, which only its management library knows."""
     with contextlib.suppress(DeviceError):
         management = _Library(_MANAGEMENT)
         management.call("nvmlInit_v2")
@@ -89,7 +89,7 @@ def _release() -> str | None:
 
 
 class _Library:
-    """A library of the driver, whose functions return 0 or the number of an error."""
+    """A library of the driver; its functions return 0 or the number of an error."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -113,4 +113,4 @@ class _Library:
         with contextlib.suppress(AttributeError):
             self._library.cuGetErrorString(status, ctypes.byref(text))
         meaning = f", {text.value.decode(errors='replace')}" if text.value else ""
-        return f"error {status}{meaning}. See whether nvidia-smi works"
+        return f"error {status}{meaning}. Check that nvidia-smi works"

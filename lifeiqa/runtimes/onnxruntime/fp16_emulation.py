@@ -1,4 +1,4 @@
-"""An FP16 graph in a form whose FP16 roundings a CPU really makes.
+"""An FP16 graph rewritten so that a CPU really rounds to FP16.
 
 ONNX Runtime has no float16 kernels for most operators on a CPU: it computes them in float32 and
 removes the casts in between, so that only the weights are rounded. A GPU rounds every tensor. The
@@ -14,7 +14,7 @@ from lifeiqa.errors import ExportError, require
 
 
 def rounded_form(model: Any) -> Any:
-    """A new `onnx.ModelProto` that rounds where ``model`` says float16; ``model`` is left alone.
+    """A new `onnx.ModelProto` that rounds where ``model`` says float16; ``model`` is unchanged.
 
     Raises:
         ExportError: the type of a value cannot be inferred.

@@ -1,4 +1,4 @@
-"""Runs of an ONNX Runtime session through buffers that stay where they are.
+"""Runs of an ONNX Runtime session through fixed buffers.
 
 A plain ``InferenceSession.run`` allocates device memory on every call. Here the input and the
 output of each batch size are bound once: a run copies the crops in, runs, and copies the scores
@@ -22,7 +22,7 @@ from lifeiqa.runtimes.batching import filled, pieces
 
 @dataclass(frozen=True)
 class _Buffers:
-    """The memory of one batch size, and how a run finds it."""
+    """The buffers of one batch size, and how they are bound to a run."""
 
     input: Any
     output: Any
@@ -37,7 +37,7 @@ class IoBindingRunner:
         ort: the module ``onnxruntime``.
         session: its ``InferenceSession``: uint8 ``(n, S, S, 3)`` -> float32 ``(n,)``.
         buckets: batch sizes to keep buffers for, see `lifeiqa.runtimes.batching`.
-        device: where the buffers lie, ``"cuda"`` or ``"cpu"``.
+        device: where the buffers are, ``"cuda"`` or ``"cpu"``.
         graphs: the session was opened with ``enable_cuda_graph``; record a graph a batch size.
     """
 
@@ -50,7 +50,7 @@ class IoBindingRunner:
         self._lock = threading.Lock()  # two runs in the same buffers would mix their crops
 
     def run(self, crops: Pixels) -> Scores:
-        """Score uint8 ``(N, S, S, 3)``, C-contiguous; gives float32 ``(N,)`` of its own memory."""
+        """Score uint8 ``(N, S, S, 3)``, C-contiguous; return float32 ``(N,)`` in new memory."""
         scores = np.empty(len(crops), np.float32)
         with self._lock:
             for start, stop, bucket in pieces(len(crops), self._buckets):

@@ -2,13 +2,13 @@
 
 ONNX Runtime calls what runs a node an execution provider.
 
-ONNX Runtime prefers running to obeying. A provider whose libraries do not load is left out, with a
-line in the log at most; a session that a provider refuses is opened again on the CPU by the Python
-package, and so is one that fails in a run; and a CPU provider is always added behind the ones that
-were named, for the nodes that they do not take. The first three are refused here. The last is left
-to the CUDA graph: ONNX Runtime refuses a session that would record one where a tensor goes to the
-CPU and back, and allows what only computes shapes. ``session.disable_cpu_ep_fallback`` would refuse
-both. So a trace, which records none, may have nodes on the CPU; a score cannot.
+ONNX Runtime falls back to the CPU in four ways. A provider whose libraries do not load is left out,
+with at most a line in the log. The Python package reopens on the CPU a session that a provider
+refuses, and one that fails in a run. And a CPU provider is always added after those that were
+named, for the nodes that they do not take. The first three are refused here. The last is left to
+the CUDA graph: ONNX Runtime refuses to record one where a tensor goes to the CPU and back, and
+allows nodes that only compute shapes; ``session.disable_cpu_ep_fallback`` would refuse both. So a
+trace, which records no graph, may have nodes on the CPU; a score cannot.
 """
 
 from __future__ import annotations
@@ -82,14 +82,14 @@ def chosen_device(ort: Any, asked: str | None) -> str:
 
 
 def session_on(ort: Any, model: str | bytes, options: Any, device: str, *, graphs: bool) -> Any:
-    """Open an ``onnxruntime.InferenceSession`` on one device, without any way back to the CPU.
+    """Open an ``onnxruntime.InferenceSession`` on one device, without a fallback to the CPU.
 
     Args:
         ort: the module ``onnxruntime``.
         model: a path, or the bytes of a model.
         options: ``onnxruntime.SessionOptions``.
         device: ``"cuda"`` or ``"cpu"``.
-        graphs: with CUDA, record CUDA graphs; every run must then go through bound buffers.
+        graphs: with CUDA, record CUDA graphs; every run must then use bound buffers.
 
     Raises:
         ConfigError: CUDA cannot run a model that the CPU can, or another provider took it.
@@ -108,7 +108,7 @@ def session_on(ort: Any, model: str | bytes, options: Any, device: str, *, graph
     running = session.get_providers()[0]
     if running != _NAMES[device]:
         raise ConfigError(
-            f"{_NAMES[device]} was to run it, and ONNX Runtime {ort.__version__} took "
+            f"{_NAMES[device]} was asked for, and ONNX Runtime {ort.__version__} took "
             f"{running}: {_reason(ort)}. "
             f"Install CUDA {getattr(ort, 'cuda_version', '')} and cuDNN, as pip install "
             f"'lifeiqa[gpu]' does, or use device cpu"
@@ -148,9 +148,9 @@ def _silence(ort: Any) -> None:
 
 
 def _preload(ort: Any) -> None:
-    """Load the libraries of CUDA from the packages of PyTorch or NVIDIA, where they are such.
+    """Load the libraries of CUDA from the packages of PyTorch or NVIDIA, where there are any.
 
-    What cannot be loaded is printed, and found again from the path or not: the session tells.
+    ONNX Runtime prints what cannot be loaded. It may still find it on the path: the session tells.
     """
     preload = getattr(ort, "preload_dlls", None)  # from 1.21 on
     if preload is None:
@@ -161,7 +161,7 @@ def _preload(ort: Any) -> None:
 
 
 def _reason(ort: Any) -> str:
-    """Why the CUDA provider was left out; ONNX Runtime tells its log alone."""
+    """Why the CUDA provider was left out; ONNX Runtime writes that only to its log."""
     folder = Path(ort.__file__).parent / "capi"
     pattern = "{}.dll" if os.name == "nt" else "lib{}.so"
     try:

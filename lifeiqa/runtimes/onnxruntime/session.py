@@ -1,8 +1,8 @@
 """ONNX Runtime as a session, on a CPU or a CUDA device.
 
-On CUDA a run goes through buffers that lie on the device and a CUDA graph for each batch size, see
-`lifeiqa.runtimes.onnxruntime.io_binding`. The trace of `OnnxRuntimeSession.run_traced` is a plain
-run of another session there too.
+On CUDA a run uses buffers on the device and a CUDA graph for each batch size, see
+`lifeiqa.runtimes.onnxruntime.io_binding`. `OnnxRuntimeSession.run_traced` is a plain run of another
+session, on CUDA too.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class OnnxRuntimeSession(Closeable):
         device: ``"cpu"`` or ``"cuda"``; None takes CUDA where the package has it and the driver
             has a device. Whichever it is runs, or it is an error.
         threads: CPU threads within one run; None leaves it to ONNX Runtime.
-        rounding: run the graph in its `fp16_emulation.rounded_form`: slower, and true to an FP16
-            graph on a CPU.
+        rounding: run the graph in its `fp16_emulation.rounded_form`: slower, and on a CPU it rounds
+            as an FP16 graph says.
 
     Raises:
         ArtifactError: the file cannot be loaded, or is not what its manifest says.
@@ -110,7 +110,7 @@ class OnnxRuntimeSession(Closeable):
     def run_traced(self, crops: Pixels) -> tuple[Scores, Trace | None]:
         """See `Traceable.run_traced`. The first call loads the model again, with more outputs.
 
-        The scores are those of the model as it is: more outputs could change how it is optimised.
+        The scores are those of the unchanged model: more outputs could change how it is optimised.
         """
         scores = self.run(crops)
         if self.manifest.config.head != "moe":
@@ -142,8 +142,8 @@ class OnnxRuntimeSession(Closeable):
                     f"{self._path}: ONNX Runtime cannot run it: {one_line(error)}"
                 ) from error
             raise DeviceError(
-                f"{self._path}: ONNX Runtime failed on the GPU: {one_line(error)}. If its memory "
-                f"is short, see what else uses it (nvidia-smi), or export with a small --batch"
+                f"{self._path}: ONNX Runtime failed on the GPU: {one_line(error)}. If it is out of "
+                f"memory, see what else uses it (nvidia-smi), or export with a small --batch"
             ) from error
 
     def _load(self, model: str | bytes, *, graphs: bool = False) -> Any:
@@ -193,7 +193,7 @@ class OnnxRuntimeSession(Closeable):
 
 
 def _value(found: Any) -> Value:
-    """What ONNX Runtime says of an input or output: ``tensor(float)`` is float32."""
+    """How ONNX Runtime describes an input or output: ``tensor(float)`` is float32."""
     kind = found.type.removeprefix("tensor(").removesuffix(")")
     kind = {"float": "float32", "double": "float64"}.get(kind, kind)
     sides = (side if isinstance(side, int) else None for side in found.shape or ())

@@ -1,4 +1,4 @@
-"""The package openvino, imported so that it sends and prints nothing."""
+"""The package openvino, imported so that it sends nothing and prints nothing."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _lock = threading.Lock()
 def load_openvino(purpose: str) -> ModuleType:
     """The package ``openvino``, imported so that it sends nothing.
 
-    Its first import reports itself to its makers, unasked, unless a file in the home directory or
-    the variable ``CI`` forbids it, and leaves an identifier of the user in that directory. Where
-    its telemetry package cannot be imported it uses a stub of its own, which is what happens here.
+    Its first import sends telemetry without asking, unless a file in the home directory or the
+    variable ``CI`` forbids it, and writes an identifier of the user to that directory. Where its
+    telemetry package cannot be imported, it uses a stub of its own, and that is what happens here.
     A process that imported ``openvino`` before has made that choice itself.
 
     Args:
@@ -38,21 +38,21 @@ def load_openvino(purpose: str) -> ModuleType:
 
 @functools.cache
 def openvino_core(ov: Any) -> Any:
-    """The one ``openvino.Core`` of the process, never let go.
+    """The one ``openvino.Core`` of the process, which is never released.
 
-    The plugin of a core gives the thread that loads it an alternate signal stack, and on its end
-    puts back the one that it found. Of two cores that end in the order they began, the second puts
-    back that of the first, whose memory is gone: the next signal kills the process. A child that
-    ends would do, or Ctrl-C.
+    The plugin of a core gives the thread that loads it an alternate signal stack, and restores the
+    previous one when it ends. If two cores end in the order in which they began, the second
+    restores the stack of the first, whose memory is gone, and the next signal kills the process: a
+    child that ends is enough, or Ctrl-C.
     """
     return ov.Core()
 
 
 def openvino_from_onnx(ov: Any, path: Path) -> Any:
-    """An ``openvino.Model``, read by the reader of ONNX alone.
+    """An ``openvino.Model``, read by the ONNX reader only.
 
-    ``Core.read_model`` lets every reader it has look at a file that is no ONNX, and one of them
-    writes to standard error what it thinks of it.
+    ``Core.read_model`` lets every reader try a file that is not ONNX, and one of them writes its
+    complaint to standard error.
 
     Raises:
         Exception: OpenVINO's own, for a file that cannot be read.
@@ -68,7 +68,7 @@ def openvino_words(ov: Any) -> str:
 
 @contextmanager
 def _hidden(module: str) -> Iterator[None]:
-    """Let a module be missing for a while; afterwards it is what it was before."""
+    """Hide a module for a block, and restore it afterwards."""
     before = sys.modules.get(module, _ABSENT)
     sys.modules[module] = None  # type: ignore[assignment]
     try:

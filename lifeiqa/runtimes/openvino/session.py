@@ -1,15 +1,15 @@
 """OpenVINO as a session, on a CPU.
 
-**Arithmetic.** Left to itself OpenVINO computes an FP32 graph in bfloat16 wherever the processor
-can, so that a score would depend on the machine. Here it computes in float32 everywhere.
+**Arithmetic.** By default OpenVINO computes an FP32 graph in bfloat16 wherever the processor can,
+so a score would depend on the machine. Here it computes in float32 everywhere.
 
 **Batches.** A graph with a dynamic batch is compiled for one crop, and crops run one after the
 other. OpenVINO's CPU plugin takes the first dimension of the experts' weights for that of the batch
-and fails on the dynamic graph; each fixed batch size would be compiled on its own, with a copy of
-the weights, and on few cores a batch is no faster than its crops.
+and fails on the dynamic graph. Each fixed batch size would be compiled separately, with a copy of
+the weights, and on few cores a batch is no faster than its crops one by one.
 
-**Threads.** One infer request serves all threads of a session, which take turns: there is one
-stream, so that two requests would wait for each other too, and one crop has all the cores.
+**Threads.** One infer request serves all threads of a session, which take turns. There is one
+stream, so two requests would wait for each other as well, and one crop uses all the cores.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from lifeiqa.runtimes.openvino.library import (
 )
 
 _CROPS = 1
-"""Crops of a run of a graph with a dynamic batch."""
+"""Crops per run of a graph with a dynamic batch."""
 
 _SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
     "NUM_STREAMS": "1",
     "INFERENCE_PRECISION_HINT": "f32",
-    "EXECUTION_MODE_HINT": "ACCURACY",  # no other rounding for the sake of speed either
-    # Pinned threads of two processes, or of two runtimes in one, would share a core for good.
+    "EXECUTION_MODE_HINT": "ACCURACY",  # no other rounding for speed either
+    # Pinned threads of two processes, or of two runtimes in one, would share a core for ever.
     "ENABLE_CPU_PINNING": "NO",
 }
 
@@ -94,7 +94,7 @@ class OpenVINOSession(Closeable):
         """See `Session.run`.
 
         Raises:
-            ArtifactError: the graph fails, or gives anything but a score for each crop.
+            ArtifactError: the graph fails, or returns anything but a score for each crop.
         """
         with self._lock:
             self._check_open()
@@ -182,13 +182,13 @@ class OpenVINOSession(Closeable):
                 ) from error
             values = [request.get_tensor(name).data for name in outputs]
             require_rows(self._path, values, size)
-            # The request keeps its memory for the next run: what is returned is a copy.
+            # The request reuses its memory in the next run, so a copy is returned.
             parts.append([value[: stop - start].copy() for value in values])
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 def _value(port: Any) -> Value:
-    """What OpenVINO says of an input or output."""
+    """How OpenVINO describes an input or output."""
     shape = port.get_partial_shape()
     known = shape if shape.rank.is_static else ()
     sides = (side.get_length() if side.is_static else None for side in known)

@@ -29,8 +29,8 @@ _PRODUCTS = frozenset(
 class _Float32Products(TorchFunctionMode):
     """Sums the products of float16 tensors in float32 and rounds the result, as tensor cores do.
 
-    PyTorch's own float16 kernels for a CPU do the same one number at a time, 5 to 20 times slower
-    where the processor has no float16 arithmetic.
+    PyTorch's own float16 kernels for a CPU do the same for one number at a time, which is 5 to 20
+    times slower on a processor without float16 arithmetic.
     """
 
     def __torch_function__(
@@ -50,9 +50,9 @@ class _Float32Products(TorchFunctionMode):
 class PyTorchSession(Closeable):
     """Runs a `ScoringModel` as it is: sparse or dense, float32 or half.
 
-    The session keeps a copy of the module in evaluation mode, so that training may go on with the
-    original. The number of threads belongs to the process in PyTorch, so it is not set here.
-    Products of half precision are summed in float32 on a CPU, see `_Float32Products`.
+    The session keeps a copy of the module in evaluation mode, so the original can be trained on.
+    In PyTorch the number of threads belongs to the process, so it is not set here. Products of
+    half precision are summed in float32 on a CPU, see `_Float32Products`.
 
     Args:
         model: what to run.
@@ -137,7 +137,7 @@ def open_checkpoint(
         path: of the checkpoint.
         manifest: of the checkpoint; None reads it.
         device: ``"cpu"`` or ``"cuda"``.
-        threads: CPU threads, set for the whole process; None leaves them alone.
+        threads: CPU threads, set for the whole process; None does not change them.
         compiled: see `PyTorchSession`.
 
     Raises:

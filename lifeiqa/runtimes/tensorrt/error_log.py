@@ -1,4 +1,4 @@
-"""What TensorRT complains of while it works, kept so that an error can say it too.
+"""TensorRT's own error messages, kept so that our errors can quote them.
 
 TensorRT reports a failure by returning None or False; the cause goes to a logger.
 """
@@ -14,15 +14,15 @@ from typing import Any
 
 
 class ErrorLog:
-    """TensorRT's errors from now on, and the way to make objects that write into it.
+    """TensorRT's errors from now on, and how to make objects that write to it.
 
     There is one logger for each module in a process, and every log reads it. A second logger would
-    do more than waste: TensorRT warns of it while it holds the lock that its builders and runtimes
-    need to be deleted. If Python's garbage collector ran inside that warning and found an old
-    builder, the process would wait for itself for ever.
+    be dangerous: TensorRT warns of it while it holds the lock that it needs to delete builders and
+    runtimes. If Python's garbage collector ran inside that warning and found an old builder, the
+    process would deadlock.
 
     Args:
-        trt: the module ``tensorrt`` or ``tensorrt_rtx``; each accepts loggers of its own class.
+        trt: the module of a TensorRT library; each accepts loggers of its own class.
     """
 
     def __init__(self, trt: Any) -> None:
@@ -30,14 +30,14 @@ class ErrorLog:
         self._seen: int = self._logger.count
 
     def make(self, factory: Callable[..., Any], *arguments: Any) -> Any:
-        """A builder, runtime, parser or refitter whose errors come here."""
+        """A builder, runtime, parser or refitter that logs its errors here."""
         with _no_garbage_collection():  # the embedding program may have a logger of its own
             return factory(*arguments, self._logger)
 
     def take(self) -> str:
-        """The errors since the last call, or words that there were none.
+        """The errors since the last call, or a sentence that there were none.
 
-        Those of objects that worked at the same time in other threads are among them.
+        They include those of objects that worked at the same time in other threads.
         """
         since, self._seen = self._seen, self._logger.count
         lines = [line for number, line in self._logger.lines.copy() if number >= since]
@@ -50,7 +50,7 @@ class ErrorLog:
 def _logger_of(trt: Any) -> Any:
     errors = (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
 
-    class Collecting(trt.ILogger):  # type: ignore[misc]  # a class that is known at run time alone
+    class Collecting(trt.ILogger):  # type: ignore[misc]  # known at run time only
         def __init__(self) -> None:
             super().__init__()
             self.count = 0

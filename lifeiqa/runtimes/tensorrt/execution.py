@@ -1,7 +1,7 @@
 """One execution of an engine: buffers, a context, and the CUDA graph of both.
 
-`HostBatch` runs crops of the host in buffers of its own. `DeviceBatch` runs crops that lie on the
-device already, where they lie, in the caller's stream.
+`HostBatch` runs crops of the host in its own buffers. `DeviceBatch` runs crops that are already on
+the device, in place, in the caller's stream.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Context(Protocol):
 
 
 class Executor:
-    """A context whose refusals are errors.
+    """A context that raises where TensorRT refuses a call.
 
     Args:
-        context: a new context of the engine; it is used by nobody else.
-        errors: of the engine, which tell why a call was refused.
+        context: a new context of the engine, used only here.
+        errors: of the engine; they say why a call was refused.
     """
 
     def __init__(self, context: Context, errors: ErrorLog) -> None:
@@ -53,7 +53,7 @@ class Executor:
         self._must(self._context.set_input_shape(INPUT, shape), f"shape {shape}")
 
     def bind(self, crops: int, scores: int) -> None:
-        """State where crops and scores lie on the device."""
+        """State where crops and scores are on the device."""
         for name, pointer in ((INPUT, crops), (OUTPUT, scores)):
             self._must(self._context.set_tensor_address(name, pointer), f"address of {name}")
 
@@ -78,10 +78,10 @@ class HostBatch(Closeable):
         stream: of the session; not the default stream, which cannot be captured.
         profile: number of the optimization profile that holds the batch size.
         shape: ``(B, S, S, 3)``.
-        capture: make a CUDA graph; otherwise every run enqueues the three parts anew.
+        capture: make a CUDA graph; otherwise every run enqueues the three parts again.
 
     Raises:
-        DeviceError: memory is short, or TensorRT or the capture failed. Nothing stays allocated.
+        DeviceError: out of memory, or TensorRT or the capture failed. Nothing stays allocated.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class HostBatch(Closeable):
             self._owned = owned.pop_all()
 
     def run(self, crops: Pixels) -> Scores:
-        """Score at most as many crops as the batch holds; the result owns its memory."""
+        """Score at most as many crops as the batch holds; the result has its own memory."""
         count = len(crops)
         self._crops[:count] = crops
         self._crops[count:] = crops[:1]  # their scores are dropped
@@ -128,7 +128,7 @@ class HostBatch(Closeable):
         return self._scores[:count].copy()
 
     def close(self) -> None:
-        """Give back buffers and graph."""
+        """Release buffers and graph."""
         self._owned.close()
 
     def _enqueue(self) -> None:
@@ -141,9 +141,9 @@ class HostBatch(Closeable):
 class DeviceScores:
     """Scores on the device, float32 ``(N,)``, readable by torch, CuPy, Numba and pycuda.
 
-    They are there for what follows in the stream that they were made in; whoever reads them
-    elsewhere waits for that stream first. The memory is given back with the object, and freed after
-    what is in that stream by then.
+    They are ready for what follows in the stream that computes them; readers in other streams must
+    wait for that stream first. The memory is released with the object, and freed after what is in
+    that stream by then.
     """
 
     def __init__(self, memory: ResultMemory, count: int, stream: int) -> None:
@@ -168,12 +168,12 @@ class DeviceScores:
         }
 
     def free(self) -> None:
-        """Give the memory back now. What is in the stream already may still use it."""
+        """Release the memory now. What is already in the stream may still use it."""
         self._free()
 
 
 class DeviceBatch(Closeable):
-    """Crops where they lie on the device, in the stream of whoever made them: no copy, no graph.
+    """Crops in place on the device, in the stream that made them: no copy, no graph.
 
     Args:
         cuda: of the device.
@@ -197,7 +197,7 @@ class DeviceBatch(Closeable):
     def enqueue(
         self, crops: int, scores: int, *, shape: tuple[int, int, int, int], stream: int
     ) -> None:
-        """Put one execution into a stream and come back at once.
+        """Put one execution into a stream and return at once.
 
         Args:
             crops: pointer to uint8 ``shape`` on the device.
@@ -205,7 +205,7 @@ class DeviceBatch(Closeable):
             shape: ``(N, S, S, 3)``, N within the profile.
             stream: handle; what comes before in it makes the crops.
         """
-        # The context has one working memory: an execution in another stream must be over.
+        # The context has one working memory: an execution in another stream must have ended.
         self._cuda.wait_in(stream, self._done)
         self._executor.take_shape(shape)
         self._executor.bind(crops, scores)
@@ -213,7 +213,7 @@ class DeviceBatch(Closeable):
         self._cuda.record(self._done, stream)
 
     def close(self) -> None:
-        """Wait for the last execution, then give the event back."""
+        """Wait for the last execution, then release the event."""
         self._owned.close()
 
 

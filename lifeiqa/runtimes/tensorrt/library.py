@@ -1,8 +1,8 @@
-"""The two TensorRTs, `tensorrt` and `tensorrt-rtx`, and everything in which they differ.
+"""The two TensorRT libraries, TensorRT and TensorRT-RTX, and everything in which they differ.
 
-Their Python modules have one shape, so one code path builds for both and one runs both. What
-differs is here: names, whether a GPU is needed to build, what each refuses, and who captures CUDA
-graphs.
+Their Python modules have the same interface, so one code path builds for both and one runs both.
+What differs is here: names, whether a GPU is needed to build, what each refuses, and which of them
+captures CUDA graphs itself.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from lifeiqa.errors import require
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """One TensorRT.
+    """One TensorRT library.
 
     Attributes:
-        name: as the commands and manifests write it; also the extra that installs it.
+        name: of its runtime in the registry and in manifests; also the extra that installs it.
         title: for people.
         module: its Python module.
-        ahead_of_time: engines are built for named chips, without a GPU; otherwise for the GPU that
-            is there while building.
-        captures_graphs: its runtime captures CUDA graphs by itself.
-        refused: options of a build that it cannot serve, with the reason.
+        ahead_of_time: engines are built for named chips, without a GPU; otherwise for the GPU of
+            the machine that builds.
+        captures_graphs: it captures CUDA graphs itself.
+        refused: options of a build that it does not support, with the reason.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Library:
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def load(self, purpose: str) -> Any:
-        """Its Python module. Importing it touches no driver; its objects do.
+        """Its Python module. The import does not use the driver; its objects do.
 
         Raises:
             MissingDependencyError: it is not installed.
@@ -62,12 +62,12 @@ _ALL = (
         refused={
             "timing_cache": "it times no kernels while building: they are compiled when the engine "
             "is loaded",
-            "hardware_compatibility": "an engine runs on the chips it was built for: name them as "
-            "targets",
+            "hardware_compatibility": "an engine runs on the chips it was built for: name them "
+            "with --target",
             "version_compatible": "an engine is tied to the release that built it",
-            "refit": "it needs the GPU while building, and is used to build without one",
-            "strip_plan": "it needs the GPU while building, and is used to build without one",
-            "layers": "an engine has to be loaded on a GPU to show its layers",
+            "refit": "that needs the GPU while building, and TensorRT-RTX builds without one",
+            "strip_plan": "that needs the GPU while building, and TensorRT-RTX builds without one",
+            "layers": "an engine must be loaded on a GPU to show its layers",
         },
     ),
 )
@@ -78,7 +78,7 @@ def library_named(name: str) -> Library:
     """One of `LIBRARIES`.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: none has that name.
     """
     require_choice("runtime", name, tuple(LIBRARIES))
     return LIBRARIES[name]

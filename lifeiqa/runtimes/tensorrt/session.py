@@ -1,10 +1,10 @@
 """A TensorRT engine as a session: checked before TensorRT sees it, run with CUDA graphs.
 
-**Trust.** An engine is native code: to load one from a stranger is to run a stranger's program.
-The sums in its sidecar show that it is the file that was built, not that its builder is honest.
+**Trust.** An engine is native code: loading an untrusted engine runs an untrusted program. The sums
+in its sidecar show that it is the file that was built, not that its builder is honest.
 
 **Threads.** A session may be used from any thread; its calls take turns. Sessions do not disturb
-each other, so that a thread that wants its own turn opens its own session.
+each other, so a thread that must not wait opens its own session.
 
 **Contexts.** Memory belongs to the primary context of the device, the one that the CUDA runtime,
 torch and CuPy use; pycuda must use it too (``pycuda.autoprimaryctx``) to share arrays.
@@ -41,9 +41,9 @@ class TensorRTSession(Closeable):
     """Runs an engine of `lifeiqa-engine build`.
 
     Args:
-        path: the ``.engine`` file; its sidecar lies beside it.
+        path: the ``.engine`` file, with its sidecar beside it.
         manifest: what `read_manifest` gave for it; None reads it.
-        cuda_graph: replay one CUDA graph a batch size; otherwise enqueue each run anew.
+        cuda_graph: replay one CUDA graph per batch size; otherwise enqueue each run again.
         device: number of the GPU.
 
     Raises:
@@ -91,7 +91,7 @@ class TensorRTSession(Closeable):
             self._owned = owned.pop_all()
 
     def run(self, crops: Pixels) -> Scores:
-        """See `Session.run`. A batch that fits no profile is cut, and its end filled up."""
+        """See `Session.run`. A batch that fits no profile is cut, and its last piece filled up."""
         with self._lock, self._cuda.current():
             self._check_open()
             check_crops(crops, self._size)
@@ -103,22 +103,22 @@ class TensorRTSession(Closeable):
     def run_device(
         self, crops: Any, *, stream: Any, count: int | None = None, out: Any = None
     ) -> Any:
-        """Score crops that lie on the device, where they lie; nothing is copied or waited for.
+        """Score crops on the device in place; nothing is copied or waited for.
 
         Args:
             crops: contiguous uint8 ``(N, S, S, 3)`` of any library with
-                ``__cuda_array_interface__``, or its address. It must stay until the stream is done.
+                ``__cuda_array_interface__``, or its address. Keep it until the stream is done.
             stream: that of the caller: an object with ``__cuda_stream__``, or its handle.
             count: N, where ``crops`` is an address.
-            out: float32 ``(N,)`` on the device, or its address; None makes a new array.
+            out: float32 ``(N,)`` on the device, or its address; None allocates a new array.
 
         Returns:
             ``out``, or a `DeviceScores` that owns its memory: float32 ``(N,)`` in label units,
-            there for what follows in the stream.
+            ready for what follows in the stream.
 
         Raises:
-            ConfigError: type, shape or layout are wrong, or N cannot be made of the batch sizes
-                of the engine, taking the largest first.
+            ConfigError: type, shape or layout are wrong, or N cannot be cut into the batch sizes
+                of the engine, the largest first.
             DeviceError: CUDA or TensorRT failed.
         """
         with self._lock, self._cuda.current():
@@ -173,7 +173,7 @@ class TensorRTSession(Closeable):
         return self._devices[profile]
 
     def _follow(self, producer: int | None, stream: int) -> None:
-        """Let a stream wait for the one in which an array is made, if that is another."""
+        """Make a stream wait for the one that computes an array, if that is another."""
         if producer is not None and producer != (stream or 1):
             with self._cuda.event() as made:
                 self._cuda.record(made, producer)
@@ -190,11 +190,11 @@ class _Engine:
         self._captures = library_named(info.runtime).captures_graphs
         self._errors = ErrorLog(trt)
         plan = path.read_bytes()
-        # The very bytes that TensorRT gets: the file may have been replaced since its check.
+        # These are the bytes that TensorRT gets: the file may have been replaced since its check.
         if hashlib.sha256(plan).hexdigest() != manifest.sha256:
             raise ArtifactError(f"{path}: it was replaced while it was being opened: try again")
         self._runtime: Any = self._errors.make(trt.Runtime)
-        # A version-compatible plan brings a runtime of its own; no other holds code of the host.
+        # A version-compatible plan brings its own runtime; no other plan holds host code.
         self._runtime.engine_host_code_allowed = info.version_compatible
         self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
@@ -203,7 +203,7 @@ class _Engine:
             self._refit(path, manifest)
 
     def executor(self) -> Executor:
-        """A new context, with working memory for the profile that it will take."""
+        """A new context, with working memory for the profile that it will use."""
         strategy = self._trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
         if self._captures:
             graphs = self._trt.CudaGraphStrategy
@@ -216,7 +216,7 @@ class _Engine:
         else:
             context = self._engine.create_execution_context(strategy)
         if context is None:
-            raise DeviceError(f"TensorRT made no execution context: {self._errors.take()}")
+            raise DeviceError(f"TensorRT created no execution context: {self._errors.take()}")
         return Executor(context, self._errors)
 
     def close(self) -> None:
@@ -228,7 +228,7 @@ class _Engine:
         source = path.with_name(parent.file)
         if not source.is_file() or sha256_of(source) != parent.sha256:
             raise ArtifactError(
-                f"{path}: it was built without its weights, and takes them from {parent.file} "
+                f"{path}: it was built without its weights and takes them from {parent.file} "
                 f"(sha256 {parent.sha256}): put that file into the same folder"
             )
         require_one_file(source)

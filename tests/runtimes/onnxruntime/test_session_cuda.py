@@ -108,7 +108,7 @@ def test_another_device_than_the_one_asked_for_is_refused(model, driver, monkeyp
         open_session(model, device=device)
 
     text = str(caught.value)
-    assert f"tiny.onnx: {CUDA} was to run it, and ONNX Runtime {onnxruntime.__version__}" in text
+    assert f"tiny.onnx: {CUDA} was asked for, and ONNX Runtime {onnxruntime.__version__}" in text
     assert f"took {CPU}" in text
     assert "Install CUDA 13.0 and cuDNN, as pip install 'lifeiqa[gpu]'" in text
     assert "device cpu" in text

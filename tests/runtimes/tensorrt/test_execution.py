@@ -233,7 +233,7 @@ def test_a_stripped_engine_whose_parent_points_elsewhere_is_refused(machine):
     path.with_name("weights.bin").write_bytes(strangers.GAIN)
     link_to(path, parent)
 
-    with pytest.raises(ArtifactError, match=r"weights of it lie in weights\.bin"):
+    with pytest.raises(ArtifactError, match=r"uses external data: weights\.bin"):
         open_session(path)
 
 

@@ -254,7 +254,7 @@ S = tiny.SIZE
         (Array(1, (S, S, 3)), r"crops is \|u1 \(32, 32, 3\)"),
         (Array(1, (0, S, S, 3)), "crops has 0 entries, at least 1 expected"),
         (Array(1, (1, S, S, 3), strides=(1, 1, S, S * S)), "crops has strides .* contiguous"),
-        (1234, "crops is an address: say how many there are, count=N"),
+        (1234, "crops is an address: pass how many there are, count=N"),
         (True, "crops is a bool without"),
     ],
 )
@@ -286,7 +286,7 @@ def test_memory_that_cannot_take_the_scores_is_refused(machine, out, message):
 
 @pytest.mark.parametrize("stream", [None, "default", True])
 def test_what_is_no_stream_is_refused(machine, stream):
-    with pytest.raises(ConfigError, match="give an object with __cuda_stream__, or its handle"):
+    with pytest.raises(ConfigError, match="pass an object with __cuda_stream__, or its handle"):
         machine.open(1).run_device(on_device(machine, 3), stream=stream)
 
 
