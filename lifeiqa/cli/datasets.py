@@ -38,7 +38,7 @@ def list_(as_json: bool) -> None:
         )
 
 
-@datasets.command(epilog="Example: lifeiqa datasets check koniq10k /data/koniq10k")
+@datasets.command(epilog="Example: lifeiqa datasets check koniq DIR")
 @click.argument("name")
 @click.argument("folder", metavar="DIR", type=Folder)
 @click.option("--decode", is_flag=True, help="Decode every image, not only its header.")

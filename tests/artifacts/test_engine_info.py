@@ -107,7 +107,7 @@ def test_an_engine_survives_its_dictionary():
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"runtime": "../x"}, "runtime is '../x': files are named so"),
+        ({"runtime": "../x"}, "runtime is '../x': it becomes part of a file name"),
         (
             {"hardware_compatibility": "hopper"},
             "hardware_compatibility is 'hopper': choose one of none, ampere_plus, "

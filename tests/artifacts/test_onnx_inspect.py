@@ -157,7 +157,7 @@ def test_no_tensor_can_hide_that_it_lies_in_another_file(tmp_path_factory, proto
     if chosen:
         gone = data.draw(st.sampled_from(sorted(chosen)))
         (folder / f"{gone}.bin").unlink()
-        assert f"lies in '{gone}.bin', which cannot be read" in refusal(folder / "tiny.onnx")
+        assert f"external data '{gone}.bin' cannot be read" in refusal(folder / "tiny.onnx")
 
 
 @settings(MANY, max_examples=300)

@@ -81,7 +81,7 @@ def test_a_link_out_of_the_folder_is_refused_with_where_it_leads(folder, link):
 def test_a_link_that_leads_to_itself_is_refused(folder):
     (folder / "loop.bin").symlink_to("loop.bin")
 
-    assert "'loop.bin', which cannot be read" in refusal(outside(folder, "loop.bin"))
+    assert "external data 'loop.bin' cannot be read" in refusal(outside(folder, "loop.bin"))
 
 
 def test_what_is_no_regular_file_is_refused(folder):
@@ -108,8 +108,8 @@ def test_files_within_the_folder_are_named(folder, location, entries, monkeypatc
         ({"offset": 1}, "it takes 4 bytes at offset 1 of 'in.bin', which has 4 bytes"),
         ({"offset": 2**62}, "it takes 4 bytes at offset 4611686018427387904"),
         ({"length": 3}, "needs 4 bytes, and its length in 'in.bin' is 3"),
-        ({"length": 0}, "holds 0"),
-        ({"length": 8}, "holds 8"),
+        ({"length": 0}, "is 0"),
+        ({"length": 8}, "is 8"),
         ({"offset": -4}, "its offset is '-4': a whole number is expected"),
         ({"offset": "4e0"}, "its offset is '4e0'"),
         ({"length": " 4"}, "its length is ' 4'"),
@@ -129,7 +129,7 @@ def test_no_runtime_sees_a_file_that_points_outside(folder, runtime, verify, mon
     monkeypatch.setattr(onnxruntime, "InferenceSession", None)
     monkeypatch.setattr(openvino, "openvino_from_onnx", None)
 
-    with pytest.raises(ArtifactError, match=r"lies in '\.\./secret\.bin'"):
+    with pytest.raises(ArtifactError, match=r"external data is '\.\./secret\.bin'"):
         open_session(path, runtime=runtime, verify=verify)
 
 

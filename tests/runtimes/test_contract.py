@@ -74,8 +74,8 @@ def double():
         (changed(crops=value("crops", UINT8, "n", "h", SIZE, 3)), "takes crops uint8 (N, N, 32, 3"),
         (tiny.model(batch=4), "takes crops uint8 (4, 32, 32, 3)"),
         (two_inputs(), "takes crops uint8 (N, 32, 32, 3), gain2 float32 () and"),
-        (two_outputs(), "gives score float32 (N), mean float32 (N);"),
-        (double(), "gives score float64 (N);"),
+        (two_outputs(), "returns score float32 (N), mean float32 (N);"),
+        (double(), "returns score float64 (N);"),
     ],
     ids=["name", "type", "size", "open", "batch", "inputs", "outputs", "double"],
 )
