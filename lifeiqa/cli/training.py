@@ -56,7 +56,7 @@ def _experiment_options(command: F) -> F:
     return command
 
 
-@click.command()
+@click.command(epilog="Example: lifeiqa train labels.csv --images photos --preset lite0 -o run")
 @_experiment_options
 @click.option("--repeat", type=click.IntRange(1), help="Runs from so many seeds; their medians.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of the run.")
@@ -96,7 +96,9 @@ def train(
     click.echo(f"protocol {results[0]['protocol']}")
 
 
-@click.command()
+@click.command(
+    epilog="Example: lifeiqa study ablation --dataset koniq --data DIR --preset lite0 -o study"
+)
 @click.argument("kind", type=click.Choice(["ablation", "pairs", "data", "stages"]))
 @_experiment_options
 @click.option(
@@ -121,7 +123,7 @@ def study(kind: str, out: Path, seeds: int, **experiment_options: Any) -> None:
     click.echo(text)
 
 
-@click.command()
+@click.command(epilog="Example: lifeiqa crossfit labels.csv --images photos --preset lite0 -o soft")
 @_experiment_options
 @click.option(
     "--folds", type=click.IntRange(2), default=5, show_default=True, help="Parts of the images."

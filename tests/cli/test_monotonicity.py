@@ -22,7 +22,17 @@ def images(tmp_path):
 
 
 def run(model, images, *arguments, command="monotonicity"):
-    arguments = [command, model, "--images", images, "--provider", "cpu", *arguments]
+    arguments = [
+        command,
+        model,
+        "--images",
+        images,
+        "--runtime",
+        "onnxruntime",
+        "--device",
+        "cpu",
+        *arguments,
+    ]
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 

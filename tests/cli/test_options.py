@@ -124,14 +124,11 @@ def test_provider_is_hidden_and_the_others_are_shown(command, path, suffix):
     assert f"--runtime{suffix} [{'|'.join(runtime_names())}]" in shown
 
 
-ELSEWHERE = {"train", "study", "crossfit", "sense"}  # they move to another module
-
-
 def leaves(name, command):
     if isinstance(command, click.Group):
         for sub, found in command.commands.items():
             yield from leaves(f"{name} {sub}", found)
-    elif command.name not in ELSEWHERE:
+    elif not command.hidden:
         yield name, command
 
 
