@@ -32,11 +32,14 @@ _RESAMPLES = 1000
 def pooled(scoring: ScoringModel, manifest: Manifest, table: Table, cache: Path) -> FloatArray:
     """``(n, C_q + C_m)``: the means of the two stages over an image and its crops."""
     feed = Feed(table, manifest.preprocessing, scoring.network.config.crop_size)
-    found = Cache(scoring, cache).get(feed, lambda rows: crops_by_plan(feed, rows), "plan")
-    parts = [found.query.float().mean(1)]  # (n, C_q)
-    if found.memory is not None:
-        parts.append(found.memory.float().mean((1, 2)))  # (n, C_m)
-    return np.concatenate([part.numpy() for part in parts], 1).astype(np.float64)
+    found = Cache(scoring, cache).each(feed, lambda rows: crops_by_plan(feed, rows), "plan")
+    rows = []
+    for image in found:
+        parts = [image.query.float().mean(0)]  # (C_q,)
+        if image.memory is not None:
+            parts.append(image.memory.float().mean((0, 1)))  # (C_m,)
+        rows.append(np.concatenate([part.numpy() for part in parts]))
+    return np.stack(rows).astype(np.float64)
 
 
 def ridge(

@@ -79,21 +79,24 @@ class Worker:
         With a batch of 0 each image is scored by itself; otherwise crops are gathered across
         images into batches of that size.
         """
-        from lifeiqa.preprocess.crops import CropPlan, crops_from_pixels
+        from lifeiqa.preprocess.crops import crops_from_pixels
         from lifeiqa.preprocess.decode import decode
         from lifeiqa.runtimes.batching import filled
 
         manifest = self.session.manifest
         size = manifest.config.crop_size
         spent = {"decode": 0.0, "resize and crop": 0.0, "inference": 0.0}
-        self.warm_up(batch or CropPlan.parse(manifest.preprocessing.crops).count)
         waiting: list[Any] = []
+        warm: set[int] = set()  # numbers of crops; images may have different ones
 
         def infer(least: int) -> None:
             while waiting and sum(map(len, waiting)) >= least:
                 crops = np.concatenate(waiting)
                 waiting[:] = [crops[batch:]] if batch and len(crops) > batch else []
                 taken = filled(crops[:batch], batch) if batch else crops
+                if len(taken) not in warm:
+                    self.warm_up(len(taken))
+                    warm.add(len(taken))
                 begun = time.perf_counter()
                 self.session.run(taken)
                 spent["inference"] += time.perf_counter() - begun

@@ -53,17 +53,12 @@ class CachedFeatures(NamedTuple):
         memory = None if self.memory is None else self.memory[:, chosen]
         return CachedFeatures(self.query[:, chosen], memory)
 
-    def all_of(self, images: slice) -> Features:
-        """Float features of every crop of some images, image by image."""
-        memory = None if self.memory is None else self.memory[images].flatten(0, 1).float()
-        return Features(self.query[images].flatten(0, 1).float(), memory)
 
-
-def joined(parts: list[Features]) -> Features:
-    """The crops of several batches as one."""
+def joined(parts: Sequence[Features]) -> Features:
+    """The crops of several batches or images as one, in single precision."""
     memories = [part.memory for part in parts if part.memory is not None]
-    query = torch.cat([part.query for part in parts])
-    return Features(query, torch.cat(memories) if memories else None)
+    query = torch.cat([part.query for part in parts]).float()
+    return Features(query, torch.cat(memories).float() if memories else None)
 
 
 class Cache:
@@ -89,12 +84,38 @@ class Cache:
 
         Args:
             feed: the images, and how they are cut.
-            crops: gives the crops of some rows; those of an image must depend on it alone.
+            crops: gives the crops of some rows, as many of each; those of an image must depend on
+                it alone.
             plan: names them.
 
         Raises:
             DatasetError: what is stored is damaged, or the file cannot be read or written.
         """
+        whole: dict[str, Tensor] = {}
+        with self._filled(feed, crops, plan) as images:
+            for row, own in enumerate(images):
+                for name, tensor in own.items():
+                    if name not in whole:
+                        whole[name] = tensor.new_empty((len(feed.table), *tensor.shape))
+                    whole[name][row] = tensor
+        return CachedFeatures(whole["query"], whole.get("memory"))
+
+    def each(
+        self, feed: Feed, crops: Callable[[Sequence[int]], Iterator[Tensor]], plan: str
+    ) -> list[Features]:
+        """As `get`, image by image: a plan may give one image more crops than another.
+
+        Returns:
+            For each image ``(crops, C_q)`` and ``(crops, M, C_m)``, in half precision.
+        """
+        with self._filled(feed, crops, plan) as images:
+            return [Features(own["query"], own.get("memory")) for own in images]
+
+    @contextlib.contextmanager
+    def _filled(
+        self, feed: Feed, crops: Callable[[Sequence[int]], Iterator[Tensor]], plan: str
+    ) -> Iterator[Iterator[dict[str, Tensor]]]:
+        """The stored tensors of every image; those that are missing are extracted first."""
         images = [_identity(path) for path in feed.table.paths]
         with _opened(self._path(feed, plan)) as base:
             stored = {image for (image,) in base.execute("SELECT image FROM features")}
@@ -102,7 +123,7 @@ class Cache:
             missing = {p: row for row, p in enumerate(images) if p not in stored}
             if missing:
                 self._add(base, list(missing), crops(list(missing.values())))
-            return _read(base, images)
+            yield _read(base, images)
 
     def _add(
         self, base: sqlite3.Connection, images: Sequence[bytes], crops: Iterator[Tensor]
@@ -140,7 +161,10 @@ class Cache:
 
 @torch.inference_mode()
 def extract(scoring: ScoringModel, images: Iterable[Tensor]) -> Iterator[CachedFeatures]:
-    """Run the backbone over the crops of every image, ``(crops, S, S, 3)`` each, pass by pass."""
+    """Run the backbone over the crops of every image, ``(crops, S, S, 3)`` each, pass by pass.
+
+    The images of a pass have as many crops each.
+    """
     device = scoring.input_scale.device
     waiting: list[Tensor] = []
 
@@ -154,6 +178,8 @@ def extract(scoring: ScoringModel, images: Iterable[Tensor]) -> Iterator[CachedF
         return CachedFeatures(query, memory)
 
     for image in images:
+        if waiting and len(image) != len(waiting[0]):
+            yield features_of_waiting()
         waiting.append(image)
         if len(waiting) * len(image) >= (_CROPS if device.type == "cpu" else _CROPS_ON_GPU):
             yield features_of_waiting()
@@ -202,17 +228,12 @@ def _crc(image: bytes, tensors: bytes) -> int:
     return zlib.crc32(tensors, zlib.crc32(image))
 
 
-def _read(base: sqlite3.Connection, images: Sequence[bytes]) -> CachedFeatures:
+def _read(base: sqlite3.Connection, images: Sequence[bytes]) -> Iterator[dict[str, Tensor]]:
     """The features of images that are all stored, in their order."""
-    whole: dict[str, Tensor] = {}
-    for row, image in enumerate(images):
+    for image in images:
         # One at a time: who writes has to wait for nobody who reads for long.
         found = base.execute("SELECT tensors, crc FROM features WHERE image = ?", (image,))
         tensors, crc = found.fetchone() or (b"", None)
         if _crc(image, tensors) != crc:
             raise sqlite3.DatabaseError("the checksum of an image is wrong")
-        for name, tensor in load(tensors).items():
-            if name not in whole:
-                whole[name] = tensor.new_empty((len(images), *tensor.shape))
-            whole[name][row] = tensor
-    return CachedFeatures(whole["query"], whole.get("memory"))
+        yield load(tensors)

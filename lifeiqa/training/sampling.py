@@ -87,7 +87,10 @@ def pairs_to_cache(path: Path, count: int, recipe: Recipe) -> list[Pair]:
 
 
 def crops_by_plan(feed: Feed, rows: Sequence[int]) -> Iterator[Tensor]:
-    """The crops of these images by the model's own plan, uint8 ``(crops, S, S, 3)`` each."""
+    """The crops of these images by the model's own plan, uint8 ``(crops, S, S, 3)`` each.
+
+    With plan ``cover`` the number of crops depends on the image.
+    """
     return _loaded(_ByPlan(feed), rows, feed.workers)
 
 

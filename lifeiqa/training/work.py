@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -107,7 +107,7 @@ class _Cached:
     """The decoder and head on features that the backbone gave once."""
 
     def __init__(self, part: Part, cache: Cache, stored: Stored | None = None) -> None:
-        self.part, self.images = part, len(part.held.table)
+        self.part = part
         recipe, phase, learned = part.recipe, part.phase, part.learned
         # An epoch sees one of the cached crops of each image.
         part.draws, self.crops = dataclasses.replace(phase, crops=1), phase.crops
@@ -133,7 +133,7 @@ class _Cached:
                 )
                 pairs = [pairs_to_cache(path, phase.crops, recipe) for path in learned.table.paths]
                 self.left = torch.tensor([[pair.quality for pair in own] for own in pairs])
-            self.held = cache.get(part.held, lambda rows: crops_by_plan(part.held, rows), "plan")
+            self.held = cache.each(part.held, lambda rows: crops_by_plan(part.held, rows), "plan")
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         part = self.part
@@ -156,10 +156,9 @@ class _Cached:
     @torch.no_grad()
     def validate(self, network: LifeIQA) -> list[float]:
         scores: list[float] = []
-        for start in range(0, self.images, 32):
-            features = _moved(self.held.all_of(slice(start, start + 32)), self.part.device)
-            crops = self.held.query.shape[1]
-            scores += network.decode(features).score.view(-1, crops).mean(1).tolist()
+        for start in range(0, len(self.held), 32):
+            images = self.held[start : start + 32]
+            scores += mean_scores(network, images, self.part.device).tolist()
         return scores
 
 
@@ -178,6 +177,15 @@ def validate(
     return values
 
 
-def _moved(features: Features, device: torch.device) -> Features:
+def mean_scores(
+    network: LifeIQA, images: Sequence[Features], device: torch.device | None = None
+) -> Tensor:
+    """``(images,)`` mean score over the crops of each image, from the features of its crops."""
+    scores = network.decode(_moved(joined(images), device)).score
+    own = torch.split(scores, [len(image.query) for image in images])
+    return torch.stack([crops.mean() for crops in own])
+
+
+def _moved(features: Features, device: torch.device | None) -> Features:
     memory = None if features.memory is None else features.memory.to(device)
     return Features(features.query.to(device), memory)

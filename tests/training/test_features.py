@@ -16,6 +16,7 @@ from lifeiqa.model.network import Features
 from lifeiqa.training.features import Cache, extract, joined
 from lifeiqa.training.recipe import Phase, Recipe
 from lifeiqa.training.sampling import crops_by_plan, crops_to_cache, twins_to_cache
+from lifeiqa.training.work import mean_scores
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_without_an_attended_stage_there_is_no_memory(folder, feed):
     assert found.memory is None
     assert again.memory is None
     assert torch.equal(found.query, again.query)
-    assert found.all_of(slice(0, 2)).memory is None
+    assert each(model, feed, folder)[0].memory is None
     assert found.pick(torch.tensor([0]), torch.tensor([1])).memory is None
 
 
@@ -98,16 +99,68 @@ def test_features_are_picked_crop_by_crop(model, feed):
         assert torch.equal(picked.memory[place], found.memory[row, number].float())
 
 
-def test_all_features_come_image_by_image(model, feed):
-    found = get(model, feed, None)
+@pytest.fixture
+def uneven(model, tmp_path):
+    """Images of 1, 2, 2, 3, 1 and 2 crops by the plan ``cover``."""
+    sizes = [(64, 64), (64, 80), (128, 64), (150, 64), (64, 64), (70, 90)]
+    for number, size in enumerate(sizes):
+        Image.fromarray(pattern(*size)).save(tmp_path / f"{number}.png")
+    feed = feed_of(model, tmp_path, range(len(sizes)))
+    return dataclasses.replace(
+        feed, preprocessing=dataclasses.replace(feed.preprocessing, crops="cover")
+    )
 
-    every = found.all_of(slice(5, 19))
 
-    rows = [(row, number) for row in (5, 6) for number in range(5)]
-    assert len(every.query) == len(every.memory) == len(rows)
-    for place, (row, number) in enumerate(rows):
-        assert torch.equal(every.query[place], found.query[row, number].float())
-        assert torch.equal(every.memory[place], found.memory[row, number].float())
+def each(model, feed, folder, plan=crops_by_plan):
+    return Cache(model, folder).each(feed, lambda rows: plan(feed, rows), "plan")
+
+
+def test_images_may_have_different_numbers_of_crops(model, uneven, folder):
+    found = each(model, uneven, folder)
+    again = each(model, uneven, folder, plan=lambda feed, rows: never(rows))
+
+    assert [len(own.query) for own in found] == [1, 2, 2, 3, 1, 2]
+    crops = list(crops_by_plan(uneven, range(len(found))))
+    for own, same, uint8 in zip(found, again, crops, strict=True):
+        assert own.query.dtype == own.memory.dtype == torch.float16
+        assert torch.equal(own.query, same.query)
+        assert torch.equal(own.memory, same.memory)
+        with torch.no_grad():
+            plain = model.network.extract(model.normalise(uint8))
+        torch.testing.assert_close(own.query.float(), plain.query, rtol=2e-3, atol=1e-4)
+        torch.testing.assert_close(own.memory.float(), plain.memory, rtol=2e-3, atol=1e-4)
+
+
+def test_images_that_have_as_many_crops_are_those_of_get(model, feed, folder):
+    whole = get(model, feed, folder)
+
+    for row, own in enumerate(each(model, feed, folder)):
+        assert torch.equal(own.query, whole.query[row])
+        assert torch.equal(own.memory, whole.memory[row])
+
+
+def test_a_pass_takes_images_of_as_many_crops(model):
+    counts = [1, 1, 2, 2, 2, 2, 2, 1, 9, 1]
+    crops = [torch.from_numpy(random_crops(count, SIZE)) for count in counts]
+
+    passes = [tuple(features.query.shape[:2]) for features in extract(model, iter(crops))]
+
+    assert passes == [(2, 1), (4, 2), (1, 2), (1, 1), (1, 9), (1, 1)]
+
+
+@pytest.mark.parametrize("grouped", [1, 4, 32])
+def test_validation_takes_the_mean_over_the_crops_that_each_image_has(model, uneven, grouped):
+    held = each(model, uneven, None)
+    starts = range(0, len(held), grouped)
+    with torch.no_grad():
+        found = [mean_scores(model.network, held[at : at + grouped]) for at in starts]
+        plain = [
+            float(model.network(model.normalise(crops)).score.mean())
+            for crops in crops_by_plan(uneven, range(len(held)))
+        ]
+
+    assert torch.cat(found).tolist() == pytest.approx(plain, abs=2e-3)
+    assert len(set(plain)) > 3
 
 
 def test_features_can_be_learned_from(model, feed):
