@@ -55,6 +55,7 @@ def kodak_scores(
     kinds = [name for name, kind in KINDS.items() if kind.tabled]
     manifest = session.manifest
     size, fed = manifest.config.crop_size, manifest.preprocessing
+    # All of Kodak is 3:2, upright or not: a plan that depends on the image gives as many of each.
     windows = len(crops_from_pixels(decode(photographs[0]), fed, size))
     make = KodakCrops(fed, size)
     store = CropStore(cache, ["kodak", dataclasses.asdict(fed)], (LEVELS + 1) * windows, size)

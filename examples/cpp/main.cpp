@@ -95,6 +95,10 @@ int main(int count, char** texts) {
     if (score) {
       std::printf("%s,%s,%s,\n", field(path).c_str(), number(score.value().value).c_str(),
                   number(score.value().std).c_str());
+      if (score.value().gaps) {
+        std::fprintf(stderr, "lifeiqa-csv: %s: too long for its crops, which leave gaps\n",
+                     path.c_str());
+      }
     } else {
       failed = true;
       std::printf("%s,,,%s\n", field(path).c_str(), field(score.status().message).c_str());

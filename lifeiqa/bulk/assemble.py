@@ -19,6 +19,7 @@ from lifeiqa.bulk.items import File, Frame, Item, Part, Video
 from lifeiqa.bulk.outputs.ledger import Known, Ledger
 from lifeiqa.bulk.pooling import pooled
 from lifeiqa.bulk.rows import Row
+from lifeiqa.preprocess.crops import GAPS_NOTE
 from lifeiqa.preprocess.decode import Pixels
 from lifeiqa.preprocess.process_worker import Failure
 from lifeiqa.scorer import Score, Scorer, not_a_number, score_in_batches
@@ -68,6 +69,7 @@ class _VideoSoFar:
     scores: list[float] = field(default_factory=list)
     badness: float = -math.inf
     thumbnail: bytes | None = None
+    gaps: bool = False
     failed: bool = False
 
 
@@ -145,6 +147,7 @@ class _Rows:
             crops=entry.crops,
             frame=part.frame and part.frame.number,
             time=part.frame and part.frame.time,
+            message=GAPS_NOTE if part.gaps else None,
         )
         return Scored(row, part.thumbnail)
 
@@ -171,6 +174,7 @@ class _Rows:
         video.scores.append(score)
         video.width, video.height = part.width, part.height
         video.crops += crops
+        video.gaps = part.gaps
 
     def _failure(self, entry: _Entry, failure: Failure) -> Scored:
         if entry.video is not None:
@@ -190,6 +194,7 @@ class _Rows:
             p5=whole.p5,
             worst_second=whole.worst_second,
             worst_time=whole.worst_time,
+            message=GAPS_NOTE if video.gaps else None,
         )
         return Scored(row, video.thumbnail)
 

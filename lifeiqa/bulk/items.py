@@ -117,6 +117,7 @@ class Part:
         digest: sha256 of the file's bytes, to find duplicates; None for a frame.
         thumbnail: a small WebP; None unless asked for.
         frame: None for an image.
+        gaps: whether the crops leave gaps, see `lifeiqa.preprocess.pipeline.Cut`.
     """
 
     crops: Pixels
@@ -125,6 +126,7 @@ class Part:
     digest: bytes | None = None
     thumbnail: bytes | None = None
     frame: Frame | None = None
+    gaps: bool = False
 
 
 def is_address(text: str) -> bool:

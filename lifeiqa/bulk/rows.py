@@ -24,7 +24,7 @@ class Row:
         model: name of the model; "NAME (not verified)" if no checksum covers the file.
         model_sha256: of the model file.
         error: class of the error; None if there is a score.
-        message: what is wrong.
+        message: what is wrong. Beside a score: that the crops leave gaps.
     """
 
     path: str

@@ -18,7 +18,7 @@ from lifeiqa.weights import model_file
 @click.argument("photo", type=File)
 @click.option("-o", "--out", type=File, help="PNG to write.  [default: NAME.explained.png]")
 @click.option("--layer", type=click.IntRange(1), help="Decoder layer to draw.  [default: the last]")
-@click.option("--crops", metavar="PLAN", help="center, five, grid:N or random:N:SEED.")
+@click.option("--crops", metavar="PLAN", help="center, cover, five, grid:N or random:N:SEED.")
 @options.model
 @options.as_json
 @guarded

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: lifeiqa score photos --recursive --out scores")
 @guarded
 @inputs
-@click.option("--crops", metavar="PLAN", help="center, five, grid:N or random:N:SEED.")
+@click.option("--crops", metavar="PLAN", help="center, cover, five, grid:N or random:N:SEED.")
 @click.option(
     "--format",
     "style",

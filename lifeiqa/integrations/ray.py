@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lifeiqa.errors import ConfigError, ImageError, LifeIQAError, require
+from lifeiqa.preprocess.crops import GAPS_NOTE
 from lifeiqa.preprocess.decode import MAX_PIXELS, Pixels, describe
 from lifeiqa.runtimes.provider import without_provider
 from lifeiqa.scorer import SCORER_BATCH, Scorer, not_a_number, score_in_batches
@@ -54,8 +55,9 @@ class ScoreBatch:
 
     An image that cannot be scored, or a null, is a row whose ``error`` and ``message`` say why,
     and whose ``score``, ``std``, ``width``, ``height`` and ``crops`` are null. In all other rows
-    ``error`` and ``message`` are null. Nulls are Arrow's, never NaN. A column has the same type in
-    every batch, even if all its values are null.
+    ``error`` is null, and so is ``message``, unless the image is so long that the crops of plan
+    ``cover`` leave gaps. Nulls are Arrow's, never NaN. A column has the same type in every batch,
+    even if all its values are null.
 
     Crops are scored in batches of 32 across images. Beside the batch of Ray, memory holds these
     crops and one decoded image, whatever the number of images.
@@ -179,7 +181,7 @@ class ScoreBatch:
             else:
                 crops = found.crops
                 size = {"width": found.width, "height": found.height, "crops": len(crops)}
-                yield size, crops
+                yield size | ({"message": GAPS_NOTE} if found.gaps else {}), crops
 
 
 def _failure(error: LifeIQAError, name: str = "") -> dict[str, Any]:

@@ -27,13 +27,19 @@ R = TypeVar("R", bound=Raster)
 
 _KERNELS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _MAX_CROPS = 1024
+_MAX_COVER = 16
+
+GAPS_NOTE = f"the image is too long for crop plan cover: its {_MAX_COVER} crops leave gaps"
+"""What users are told of an image on which `CropPlan.leaves_gaps`."""
 
 
 @dataclass(frozen=True)
 class CropPlan:
-    """Where crops are taken: ``center``, ``five``, ``grid:N`` or ``random:N:SEED``.
+    """Where crops are taken: ``center``, ``cover``, ``five``, ``grid:N`` or ``random:N:SEED``.
 
     - ``center``: one window in the middle.
+    - ``cover``: as few windows as cover the longer side, evenly spaced from edge to edge and
+      centered across the shorter side; at most 16, see `leaves_gaps`.
     - ``five``: the middle, then the four corners, row by row.
     - ``grid:N``: N x N windows, evenly spaced from edge to edge, row by row; grid:1 is the middle.
     - ``random:N:SEED``: N windows drawn by SplitMix64 from SEED.
@@ -41,7 +47,7 @@ class CropPlan:
     Step 4 of docs/reference/preprocessing.md.
     """
 
-    kind: Literal["center", "five", "grid", "random"]
+    kind: Literal["center", "cover", "five", "grid", "random"]
     number: int = 1
     seed: int = 0
 
@@ -55,23 +61,32 @@ class CropPlan:
         kind, *numbers = text.split(":")
         values = [int(n) if re.fullmatch("[0-9]{1,20}", n) else -1 for n in numbers]
         plan = None
-        if kind in ("center", "five") and not values:
+        if kind in ("center", "cover", "five") and not values:
             plan = cls(kind)  # type: ignore[arg-type]  # narrowed by the line above
         elif kind == "grid" and len(values) == 1:
             plan = cls("grid", values[0])
         elif kind == "random" and len(values) == 2 and 0 <= values[1] < 2**64:
             plan = cls("random", *values)
-        if plan is None or not 1 <= plan.count <= _MAX_CROPS or plan.number < 1:
+        if plan is None or not 1 <= plan.max_count <= _MAX_CROPS or plan.number < 1:
             raise ConfigError(
-                f"crop plan {text!r}: write center, five, grid:N or random:N:SEED, "
-                f"for 1 to {_MAX_CROPS} crops"
+                f"crop plan {text!r}: write center, cover, five, grid:N or "
+                f"random:N:SEED, for 1 to {_MAX_CROPS} crops"
             )
         return plan
 
     @property
-    def count(self) -> int:
-        """Number of crops."""
-        return {"center": 1, "five": 5, "grid": self.number**2, "random": self.number}[self.kind]
+    def max_count(self) -> int:
+        """Most crops of one image; every plan but ``cover`` gives as many of each image."""
+        fixed = {"center": 1, "cover": _MAX_COVER, "five": 5, "grid": self.number**2}
+        return fixed.get(self.kind, self.number)
+
+    def leaves_gaps(self, height: int, width: int, size: int) -> bool:
+        """Whether ``cover`` would take more than 16 windows of side ``size`` in such an image.
+
+        Between its 16 windows there are then pixels that no crop shows. False for other plans,
+        which do not promise to cover anything.
+        """
+        return self.kind == "cover" and max(height, width) > _MAX_COVER * size
 
     def windows(self, height: int, width: int, size: int) -> list[tuple[int, int]]:
         """``(top, left)`` of each crop of side ``size`` in an image at least that large."""
@@ -87,9 +102,21 @@ class CropPlan:
             steps = range(self.number)
             last = self.number - 1
             return [(rows * y // last, columns * x // last) for y in steps for x in steps]
+        if self.kind == "cover":
+            return _cover(rows, columns, size)
         if self.kind == "five":
             return [middle, (0, 0), (0, columns), (rows, 0), (rows, columns)]
         return [middle]
+
+
+def _cover(rows: int, columns: int, size: int) -> list[tuple[int, int]]:
+    """The windows of ``cover``; ``rows`` and ``columns`` are the places beside the first."""
+    spare = max(rows, columns)
+    count = min(-(-(spare + size) // size), _MAX_COVER)
+    places = [spare * number // max(1, count - 1) for number in range(count)]
+    if columns >= rows:
+        return [(rows // 2, left) for left in places]
+    return [(top, columns // 2) for top in places]
 
 
 class _SplitMix64:
@@ -115,7 +142,7 @@ def crops_from_pixels(pixels: Pixels, preprocessing: Preprocessing, size: int) -
         size: side S of a crop in pixels.
 
     Returns:
-        uint8 ``(N, S, S, 3)``, N as the plan says.
+        uint8 ``(N, S, S, 3)``, N as the plan says; with ``cover`` it depends on the image.
 
     Raises:
         ImageError: the image is so thin that enlarging its short side to S gives more pixels
@@ -137,7 +164,7 @@ def at_working_scale(image: R, preprocessing: Preprocessing, size: int) -> R | P
 
 def crops_at(windows: Sequence[tuple[int, int]], image: Raster, size: int) -> Pixels:
     """Copy the windows, ``(top, left)`` each, to ``(N, S, S, 3)``, step 4."""
-    return np.stack([image[top : top + size][:, left : left + size] for top, left in windows])
+    return np.stack([image[top : top + size, left : left + size] for top, left in windows])
 
 
 def working_size(height: int, width: int, short_side: int | None, size: int) -> tuple[int, int]:

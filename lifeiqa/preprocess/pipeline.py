@@ -28,12 +28,14 @@ class Cut:
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
         thumbnail: the bytes of a WebP file; None unless asked for.
+        gaps: whether the crops leave gaps, see `lifeiqa.preprocess.crops.CropPlan.leaves_gaps`.
     """
 
     crops: Pixels
     width: int
     height: int
     thumbnail: bytes | None = None
+    gaps: bool = False
 
 
 def cut(
@@ -67,7 +69,8 @@ def cut(
     height, width = image.shape[:2]
     crops = crops_at(plan.windows(height, width, size), image, size)
     small = _thumbnail(image) if thumbnail else None
-    return Cut(crops, full_width, full_height, small)
+    gaps = plan.leaves_gaps(height, width, size)
+    return Cut(crops, full_width, full_height, small, gaps)
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,8 @@ class CutImage:
 
     @property
     def result_bytes(self) -> int:
-        """Size of the crops of one image."""
-        return CropPlan.parse(self.preprocessing.crops).count * self.size**2 * 3
+        """Size of the crops of one image, at most."""
+        return CropPlan.parse(self.preprocessing.crops).max_count * self.size**2 * 3
 
     def cut(self, image: ImageSource) -> Cut:
         """See `cut`."""

@@ -39,7 +39,8 @@ _TRANSPOSES = {
 class PillowRaster:
     """An upright RGB image over a loaded Pillow image; the policy is `preprocess.decode`'s.
 
-    Like an array it has a ``shape``, and ``raster[top:bottom]`` are rows.
+    Like an array it has a ``shape``; ``raster[top:bottom]`` are rows, and
+    ``raster[top:bottom, left:right]`` is a part of them. Only these pixels are converted.
 
     Args:
         image: loaded, as it is stored.
@@ -65,22 +66,23 @@ class PillowRaster:
         width, height = image.size if self._orientation < 5 else image.size[::-1]
         self.shape = (height, width, 3)
 
-    def __getitem__(self, rows: slice) -> Pixels:
-        """These rows, uint8 ``(n, W, 3)``."""
-        return np.asarray(self.rows(rows))
+    def __getitem__(self, where: slice | tuple[slice, slice]) -> Pixels:
+        """These rows, uint8 ``(n, W, 3)``, or these columns of them."""
+        rows, columns = where if isinstance(where, tuple) else (where, slice(None))
+        return np.asarray(self.rows(rows, columns))
 
-    def rows(self, rows: slice) -> Image.Image:
-        """These rows as a Pillow image of mode RGB; read-only."""
-        top, bottom, _ = rows.indices(self.shape[0])
-        strip = self._image
-        if (top, bottom) != (0, self.shape[0]):
-            with (
-                quietly()
-            ):  # a single row may have more pixels than Pillow accepts without a warning
-                strip = strip.crop(self._stored_box(top, bottom))
+    def rows(self, rows: slice, columns: slice = slice(None)) -> Image.Image:
+        """These rows, or these columns of them, for Pillow, mode RGB; not to be changed."""
+        height, width = self.shape[:2]
+        top, bottom, _ = rows.indices(height)
+        left, right, _ = columns.indices(width)
+        part = self._image
+        if (top, bottom, left, right) != (0, height, 0, width):
+            with quietly():  # one row alone may be larger than what Pillow warns about
+                part = part.crop(self._stored_box(top, bottom, left, right))
         if self._orientation != 1:
-            strip = strip.transpose(_TRANSPOSES[self._orientation])
-        return _to_rgb(strip, self._bits)
+            part = part.transpose(_TRANSPOSES[self._orientation])
+        return _to_rgb(part, self._bits)
 
     def pixels(self) -> Pixels:
         """All rows, contiguous."""
@@ -89,14 +91,18 @@ class PillowRaster:
             pixels[rows] = self[rows]
         return pixels
 
-    def _stored_box(self, top: int, bottom: int) -> tuple[int, int, int, int]:
-        """Left, upper, right and lower edge, in the stored image, of upright rows."""
-        width, height = self._image.size
-        across = self._orientation >= 5  # rows are stored as columns
+    def _stored_box(
+        self, top: int, bottom: int, left: int, right: int
+    ) -> tuple[int, int, int, int]:
+        """Left, upper, right and lower edge, in the stored image, of a part of the upright one."""
+        height, width = self.shape[:2]
         if self._orientation in (3, 4, 7, 8):  # the last row is stored first
-            end = width if across else height
-            top, bottom = end - bottom, end - top
-        return (top, 0, bottom, height) if across else (0, top, width, bottom)
+            top, bottom = height - bottom, height - top
+        if self._orientation in (2, 3, 6, 7):  # the last column is stored first
+            left, right = width - right, width - left
+        if self._orientation >= 5:  # rows are stored as columns
+            return top, left, bottom, right
+        return left, top, right, bottom
 
 
 Raster: TypeAlias = Pixels | PillowRaster

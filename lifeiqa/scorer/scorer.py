@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -84,7 +85,8 @@ class Scorer(Closeable):
             ImageError: it cannot be decoded or cropped; the message names it and the cause.
             ArtifactError: the model returned NaN or infinity.
         """
-        score = Score.of(self.score_crops(self.crops(image))).or_error()
+        found = self.cutting.cut(image)
+        score = Score.of(self.score_crops(found.crops), gaps=found.gaps).or_error()
         if isinstance(score, ArtifactError):
             raise score
         return score
@@ -163,8 +165,11 @@ class Scorer(Closeable):
             scored = score_in_batches(
                 map(_with_crops, cuts), self.session, batch=batch, most_waiting=4 * (batch or 1)
             )
-            for error, score in scored:
-                outcome = cast(LifeIQAError, error) if score is None else score.or_error()
+            for tag, score in scored:
+                if isinstance(tag, LifeIQAError) or score is None:
+                    outcome: Score | LifeIQAError = cast(LifeIQAError, tag)
+                else:
+                    outcome = dataclasses.replace(score, gaps=tag).or_error()
                 if isinstance(outcome, LifeIQAError) and on_error == "raise":
                     raise outcome
                 yield outcome
@@ -286,5 +291,6 @@ def _file_of(model: str | os.PathLike[str] | None) -> Path:
     return path if path.suffix or path.is_file() else model_file(path)
 
 
-def _with_crops(found: Cut | LifeIQAError) -> tuple[LifeIQAError | None, Pixels | None]:
-    return (found, None) if isinstance(found, LifeIQAError) else (None, found.crops)
+def _with_crops(found: Cut | LifeIQAError) -> tuple[LifeIQAError | bool, Pixels | None]:
+    """An error, or whether there are gaps, and the crops."""
+    return (found, None) if isinstance(found, LifeIQAError) else (found.gaps, found.crops)

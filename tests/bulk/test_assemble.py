@@ -65,6 +65,24 @@ def test_rows_say_what_the_scorer_says(rows_of, scorer, tmp_path):
         assert row.error is row.message is row.frame is None
 
 
+@pytest.mark.parametrize("batch", [1, 7, 50])
+def test_images_may_have_different_numbers_of_crops(rows_of, model, tmp_path, batch):
+    lengths = [32, 100, 40, 512, 513, 9000, 33]
+    paths = [tmp_path / f"{length}.png" for length in lengths]
+    for number, (path, length) in enumerate(zip(paths, lengths, strict=True)):
+        Image.new("RGB", (length, 32), (9 * number,) * 3).save(path)
+
+    with Scorer(model, crops="cover", runtime="onnxruntime", device="cpu", threads=1) as scorer:
+        rows = rows_of([*paths, paths[5]], scorer=scorer, batch=batch)
+
+    assert [row.crops for row in rows] == [1, 4, 2, 16, 16, 16, 2, 16]
+    assert [row.score for row in rows] == [*(9 * number for number in range(7)), 45]
+    assert all(row.error is None for row in rows)
+    notes = [row.message for row in rows]
+    assert [note is not None for note in notes] == [False] * 4 + [True] * 2 + [False, True]
+    assert notes[4] == "the image is too long for crop plan cover: its 16 crops leave gaps"
+
+
 @pytest.mark.parametrize("batch", [1, 8, 50])
 def test_batches_reach_across_images_and_end_with_their_shard(watched, rows_of, images, batch):
     rows = rows_of(images, scorer=watched, batch=batch, shard=10)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from helpers import tiny
 from lifeiqa.cli import main
@@ -132,6 +133,19 @@ def test_a_crop_plan_changes_the_number_of_crops(model, folder):
     result = score(model, "--format", "jsonl", "--crops", "grid:3", folder / "a.png")
 
     assert json_lines(result)[0]["crops"] == 9
+
+
+def test_an_image_too_long_for_its_crops_is_noted_beside_its_score(model, tmp_path):
+    path = tmp_path / "long.png"
+    Image.new("RGB", (600, 32)).save(path)
+
+    (row,) = json_lines(score(model, "--format", "jsonl", "--crops", "cover", path))
+    table = score(model, "--format", "table", "--crops", "cover", path)
+
+    assert (row["crops"], row["score"], "error" in row) == (16, 0, False)
+    note = "the image is too long for crop plan cover: its 16 crops leave gaps"
+    assert row["message"] == note
+    assert table.stdout.endswith(f"{path} ({note})\n")
 
 
 @pytest.mark.parametrize("style", ["table", "csv", "jsonl"])

@@ -55,6 +55,31 @@ def test_the_bytes_are_those_of_earlier_pillow_releases(library):
     assert whole.hexdigest() == "b508b734e6da4b04309596191f3f3336365cca60ab5e382b6c11fb8600f3010a"
 
 
+COVERED = [
+    *itertools.product((32, 33, 40), (32, 33, 48, 64, 65, 200, 511, 512, 513, 3000)),
+    *itertools.product((5, 20, 70), (5, 20, 70, 400)),
+]
+
+
+@pytest.mark.parametrize("short_side", [None, 32, 40])
+def test_cover_gives_the_same_bytes(library, short_side):
+    for number, size in enumerate(COVERED):
+        steps = preprocessing("cover", short_side, ("bilinear", "bicubic")[number % 2])
+        for pixels in (painted(*size), painted(*size[::-1])):
+            expected = crops_from_pixels(pixels, steps, 32)
+            np.testing.assert_array_equal(library.cut(pixels, steps, 32), expected)
+
+
+def test_cover_has_the_fingerprint_of_python(library):
+    """It is that of tests/preprocess/test_cover.py."""
+    sizes = [(32, 32), (48, 64), (64, 48), (100, 37), (33, 201), (20, 50), (700, 33), (40, 40)]
+    whole = hashlib.sha256()
+    for size, resample, short_side in itertools.product(sizes, ("bilinear", "bicubic"), (32, 40)):
+        steps = preprocessing("cover", short_side, resample)
+        whole.update(library.cut(painted(*size), steps, 32).tobytes())
+    assert whole.hexdigest() == "5e1f5222ffd8e3f8173aaa2ea0fa109175811ddc76d1bfaa5ee62112e82706af"
+
+
 def test_rows_may_have_a_stride(library):
     wide = painted(60, 90)
     inside = wide[5:45, 10:70]
@@ -66,7 +91,8 @@ def test_rows_may_have_a_stride(library):
 
 # fmt: off
 INVALID_PLANS = [
-    "", "centre", "center:1", "five:", "grid", "grid:0", "grid:33", "grid:-1", "grid:1:1", "grid:٣",
+    "", "centre", "center:1", "cover:", "cover:2", "five:", "grid", "grid:0",
+    "grid:33", "grid:-1", "grid:1:1", "grid:٣",
     "grid:99999999999999999999", "random:1", "random:1025:1", "random:0:1", "random:1:1x",
     f"random:1:{2**64}",
 ]

@@ -6,6 +6,7 @@ import os
 import subprocess
 
 import pytest
+from PIL import Image
 
 from helpers import tiny
 from helpers.c_interface import python_scorer
@@ -41,6 +42,17 @@ def test_the_table_holds_the_scores_of_python(example):
 def test_the_spread_of_one_crop_is_zero(example):
     done = run(example, "--crops", "center", MODEL, photographs()[0])
     assert rows_of(done.stdout)[0]["std"] == "0.0"
+
+
+def test_an_image_too_long_for_its_crops_is_named(example, tmp_path):
+    model = tiny.write_model(tmp_path / "tiny.onnx")
+    long, wide = tmp_path / "long.png", tmp_path / "wide.png"
+    Image.new("RGB", (600, 32)).save(long)
+    Image.new("RGB", (500, 32)).save(wide)
+    done = run(example, "--crops", "cover", "--device", "cpu", model, long, wide)
+
+    assert [row["error"] for row in rows_of(done.stdout)] == ["", ""]
+    assert done.stderr == f"lifeiqa-csv: {long}: too long for its crops, which leave gaps\n"
 
 
 def test_an_image_that_fails_has_its_error_in_its_row(example, tmp_path):

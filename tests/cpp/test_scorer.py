@@ -42,10 +42,10 @@ def read_values(path):
     return values
 
 
-@pytest.mark.parametrize("plan", [None, "five", "grid:3", "grid:7", "random:150:3"])
+@pytest.mark.parametrize("plan", [None, "cover", "five", "grid:3", "grid:7", "random:150:3"])
 def test_scores_of_photographs(library, plan):
     """Batches of 32, and sums of up to 150 crops in NumPy's order."""
-    names = photographs() if plan in (None, "five") else photographs()[:2]
+    names = photographs() if plan in (None, "cover", "five") else photographs()[:2]
     with (
         library.scorer(MODEL, crops=plan, device="cpu", threads=1) as ours,
         python_scorer(MODEL, crops=plan, threads=1) as theirs,
@@ -82,6 +82,23 @@ def test_the_model_is_described(library):
         assert model.runtime.decode().startswith("ONNX Runtime 1.")
         assert (model.low, model.high, model.higher_is_better) == (0.0, 1.0, 1)
         assert (model.crop_size, model.crop_count) == (manifest.config.crop_size, 9)
+
+
+def test_the_number_of_crops_and_their_gaps_are_pythons(library, tmp_path):
+    model = tiny.write_model(tmp_path / "tiny.onnx")
+    with (
+        library.scorer(model, crops="cover", device="cpu") as ours,
+        python_scorer(model, crops="cover") as theirs,
+    ):
+        assert ours.model.crop_count == 16
+        for length in (32, 33, 64, 65, 512, 513, 9000):
+            pixels = np.full((33, length, 3), 7, np.uint8)
+            expected = theirs.score(pixels)
+            assert ours.gaps(pixels) == (expected.gaps, len(expected.crops))
+            assert ours.score_rgb(pixels) == (expected.value, expected.std, expected.crops)
+            assert expected.gaps == (length > 512)
+    with library.scorer(model, crops="center", device="cpu") as ours:
+        assert ours.gaps(pixels) == (False, 1)
 
 
 def test_threads_share_a_scorer(library):

@@ -43,7 +43,10 @@ class Options(ctypes.Structure):
 
 
 class Score(ctypes.Structure):
-    _fields_ = [("value", c_double), ("std", c_double)]
+    _fields_ = [
+        *((name, c_double) for name in ("value", "std")),
+        *((name, c_int32) for name in ("crop_count", "gaps")),
+    ]
 
 
 class Model(ctypes.Structure):
@@ -139,6 +142,14 @@ class CScorer:
         stride = c_ssize_t(width * 3 if stride is None else stride)
         return self._scored("rgb", pixels.ctypes.data_as(c_void_p), width, height, stride)
 
+    def gaps(self, pixels):
+        """Whether the crops of an image leave gaps, and their number."""
+        height, width = pixels.shape[:2]
+        score, stride = Score(), c_ssize_t(width * 3)
+        given = pixels.ctypes.data_as(c_void_p), width, height, stride, byref(score), None
+        self._library.call("score_rgb", self._handle, *given)
+        return bool(score.gaps), score.crop_count
+
     def score_crops(self, crops):
         scores = np.empty(len(crops), np.float32)
         arrays = [array.ctypes.data_as(c_void_p) for array in (crops, scores)]
@@ -149,7 +160,7 @@ class CScorer:
         score, crops = Score(), np.empty(self.model.crop_count, np.float32)
         out = byref(score), crops.ctypes.data_as(c_void_p)
         self._library.call(f"score_{name}", self._handle, *arguments, *out)
-        return score.value, score.std, tuple(crops.tolist())
+        return score.value, score.std, tuple(crops[: score.crop_count].tolist())
 
 
 def python_scorer(path, **options):

@@ -75,6 +75,21 @@ def test_more_crops_an_image_than_one_run_takes(model, paths):
 
 
 @both_forms
+def test_an_image_too_long_for_its_crops_is_noted(model, tmp_path, form):
+    images = [tmp_path / f"{length}.png" for length in (32, 64, 600, 33)]
+    for image in images:
+        Image.new("RGB", (int(image.stem), 32), (7, 7, 7)).save(image)
+
+    rows = rows_of(score_batch(model, crops="cover")(batch_of(form, path=list(map(str, images)))))
+
+    assert [row["crops"] for row in rows] == [1, 2, 16, 2]
+    assert [row["score"] for row in rows] == [7] * 4
+    assert [row["error"] for row in rows] == [None] * 4
+    note = "the image is too long for crop plan cover: its 16 crops leave gaps"
+    assert [row["message"] for row in rows] == [None, None, note, None]
+
+
+@both_forms
 def test_a_bad_image_is_a_row_with_its_error_and_the_others_are_scored(
     model, folder, paths, expected, form
 ):

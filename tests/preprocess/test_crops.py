@@ -140,7 +140,7 @@ def test_working_size_holds_a_crop_and_keeps_the_aspect(height, width, short_sid
 def test_windows_of_each_plan(plan, windows):
     parsed = CropPlan.parse(plan)
     assert parsed.windows(height=17, width=31, size=10) == windows
-    assert parsed.count == len(windows)
+    assert parsed.max_count == len(windows)
 
 
 def test_random_windows_are_the_published_outputs_of_splitmix64():
@@ -168,6 +168,8 @@ BAD_PLANS = [
     "middle",
     "Grid:2",
     "center:1",
+    "cover:",
+    "cover:2",
     "five:",
     "grid",
     "grid:0",
@@ -197,8 +199,8 @@ def test_a_plan_that_cannot_be_read_is_refused_with_its_text(plan):
 
 
 def test_the_largest_plans_are_accepted():
-    assert CropPlan.parse("grid:32").count == 1024
-    assert CropPlan.parse(f"random:1024:{2**64 - 1}").count == 1024
+    assert CropPlan.parse("grid:32").max_count == 1024
+    assert CropPlan.parse(f"random:1024:{2**64 - 1}").max_count == 1024
 
 
 PLANS = (
@@ -214,7 +216,7 @@ def test_every_window_lies_inside_the_image(plan, size, more_rows, more_columns)
     height, width = size + more_rows, size + more_columns
     parsed = CropPlan.parse(plan)
     windows = parsed.windows(height, width, size)
-    assert len(windows) == parsed.count
+    assert len(windows) == parsed.max_count
     assert all(0 <= top <= height - size for top, _ in windows)
     assert all(0 <= left <= width - size for _, left in windows)
 

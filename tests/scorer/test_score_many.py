@@ -71,6 +71,21 @@ def test_every_kind_of_image_gets_the_score_of_its_pixels(scorer, noisy, workers
     assert found == [scorer.score(path) for path in (*noisy, noisy[0])]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batch", [None, 7])
+def test_images_may_have_different_numbers_of_crops(model, tmp_path, workers, batch):
+    paths = [tmp_path / f"{length}.png" for length in (32, 70, 513, 512, 33)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (int(path.stem), 32), (9 * number,) * 3).save(path)
+
+    with Scorer(model, crops="cover", runtime="onnxruntime", threads=1) as scorer:
+        found = list(scorer.score_many(paths, workers=workers, batch=batch))
+
+    assert [len(score.crops) for score in found] == [1, 3, 16, 16, 2]
+    assert [score.gaps for score in found] == [False, False, True, False, False]
+    assert values(found) == [0, 9, 18, 27, 36]
+
+
 def test_an_image_by_itself_has_the_bits_of_score(noisy):
     """Of the bundled model, whose sums depend on the batch in their last bits."""
     with Scorer(runtime="onnxruntime", threads=1, crops="five") as bundled:

@@ -76,6 +76,20 @@ def test_a_crop_plan_takes_the_place_of_the_models_own():
     assert scorer.manifest.preprocessing.crops == "five"
 
 
+@pytest.mark.parametrize(("length", "crops"), [(1, 1), (3, 3), (16, 16), (17, 16)])
+def test_the_plan_cover_sees_the_whole_of_a_long_image(length, crops):
+    greys = 10 * np.arange(length, dtype=np.uint8)
+    image = np.broadcast_to(np.repeat(greys, SIZE)[:, None], (SIZE, length * SIZE, 3))
+
+    score = Scorer(GreyMeter(), crops="cover").score(image)
+
+    assert len(score.crops) == crops
+    assert (score.crops[0], score.crops[-1]) == (greys[0], greys[-1])
+    assert score.gaps == (length > 16)
+    if not score.gaps:
+        assert score.crops == tuple(greys.tolist())
+
+
 def test_a_crop_plan_that_cannot_be_read_is_refused_at_once():
     with pytest.raises(ConfigError, match="crop plan 'six'"):
         Scorer(GreyMeter(), crops="six")

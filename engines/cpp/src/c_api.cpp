@@ -50,7 +50,10 @@ lifeiqa::Options options_from_c(const lifeiqa_options* given) {
 }
 
 void copy_score(const lifeiqa::Score& from, lifeiqa_score* score, float* crops) {
-  if (score != nullptr) *score = {from.value, from.std};
+  if (score != nullptr) {
+    *score = {from.value, from.std, static_cast<std::int32_t>(from.crops.size()),
+              from.gaps ? 1 : 0};
+  }
   if (crops != nullptr) std::copy(from.crops.begin(), from.crops.end(), crops);
 }
 
@@ -71,7 +74,7 @@ int lifeiqa_open(const char* path, const lifeiqa_options* options, lifeiqa_score
     *require_pointer(scorer, "scorer") = nullptr;
     lifeiqa::Scorer opened =
         lifeiqa::Scorer::open(require_pointer(path, "path"), options_from_c(options));
-    const int count = lifeiqa::CropPlan::parse(opened.model().preprocessing.plan).count();
+    const int count = lifeiqa::CropPlan::parse(opened.model().preprocessing.plan).max_count();
     *scorer = new lifeiqa_scorer{std::move(opened), count};
   });
 }

@@ -8,6 +8,7 @@ namespace lifeiqa {
 namespace {
 
 constexpr std::uint64_t max_crops = 1024;
+constexpr int max_cover = 16;
 
 // The random number generator of Steele, Lea and Flood (2014), as the specification defines it.
 class SplitMix64 {
@@ -67,6 +68,9 @@ CropPlan CropPlan::parse(const std::string& text) {
   } else if (parts[0] == "five" && numbers.empty()) {
     plan.kind_ = Kind::five;
     count = 5;
+  } else if (parts[0] == "cover" && numbers.empty()) {
+    plan.kind_ = Kind::cover;
+    count = max_cover;
   } else if (parts[0] == "grid" && numbers.size() == 1 && all_valid) {
     plan.kind_ = Kind::grid;
     plan.number_ = std::min(*numbers[0], max_crops + 1);  // avoids overflow of its square
@@ -78,15 +82,21 @@ CropPlan CropPlan::parse(const std::string& text) {
   }
   if (count < 1 || count > max_crops) {
     fail(Code::config, "crop plan ", quoted(text),
-         ": write center, five, grid:N or random:N:SEED, for 1 to ", max_crops, " crops");
+         ": write center, cover, five, grid:N or random:N:SEED, for 1 to ", max_crops, " crops");
   }
   return plan;
 }
 
-int CropPlan::count() const noexcept {
+int CropPlan::max_count() const noexcept {
   if (kind_ == Kind::five) return 5;
+  if (kind_ == Kind::cover) return max_cover;
   const int number = static_cast<int>(number_);
   return kind_ == Kind::grid ? number * number : number;
+}
+
+bool CropPlan::leaves_gaps(Size image, int size) const noexcept {
+  const std::int64_t longer = std::max(image.height, image.width);
+  return kind_ == Kind::cover && longer > std::int64_t{max_cover} * size;
 }
 
 std::vector<Window> CropPlan::windows(Size image, int size) const {
@@ -106,6 +116,14 @@ std::vector<Window> CropPlan::windows(Size image, int size) const {
     };
     for (int y = 0; y < number; ++y) {
       for (int x = 0; x < number; ++x) found.push_back({position(rows, y), position(columns, x)});
+    }
+  } else if (kind_ == Kind::cover) {
+    const std::int64_t spare = std::max(rows, columns);
+    const auto needed = (spare + size + size - 1) / size;
+    const std::int64_t windows = std::min<std::int64_t>(needed, max_cover);
+    for (std::int64_t at = 0; at < windows; ++at) {
+      const int place = static_cast<int>(spare * at / std::max<std::int64_t>(1, windows - 1));
+      found.push_back(columns >= rows ? Window{center.top, place} : Window{place, center.left});
     }
   } else if (kind_ == Kind::five) {
     found = {center, {0, 0}, {0, columns}, {rows, 0}, {rows, columns}};

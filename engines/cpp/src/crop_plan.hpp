@@ -25,13 +25,17 @@ class CropPlan {
   // crops.
   static CropPlan parse(const std::string& text);
 
-  int count() const noexcept;
+  // Most crops of one image; only "cover" gives some images fewer.
+  int max_count() const noexcept;
+
+  // Whether "cover" would take more windows than its limit, so that the crops leave gaps.
+  bool leaves_gaps(Size image, int size) const noexcept;
 
   // The windows of side `size`, in an image whose sides are at least `size`.
   std::vector<Window> windows(Size image, int size) const;
 
  private:
-  enum class Kind { center, five, grid, random };
+  enum class Kind { center, cover, five, grid, random };
 
   Kind kind_ = Kind::center;
   std::uint64_t number_ = 1;

@@ -78,13 +78,15 @@ Crops crops_of(View image, const Preprocessing& preprocessing) {
     image = view_of(scaled);
   }
   Crops crops;
-  crops.count = plan.count();
+  const std::vector<Window> windows = plan.windows(size, preprocessing.size);
+  crops.count = static_cast<int>(windows.size());
   crops.size = preprocessing.size;
+  crops.gaps = plan.leaves_gaps(size, preprocessing.size);
   const std::size_t row = static_cast<std::size_t>(preprocessing.size) * 3;
   crops.rgb.resize(static_cast<std::size_t>(crops.count) *
                    static_cast<std::size_t>(preprocessing.size) * row);
   std::uint8_t* out = crops.rgb.data();
-  for (const Window& window : plan.windows(size, preprocessing.size)) {
+  for (const Window& window : windows) {
     for (int y = 0; y < preprocessing.size; ++y) {
       out = std::copy_n(image.row(window.top + y) + std::ptrdiff_t{window.left} * 3, row, out);
     }
@@ -101,6 +103,7 @@ struct Scorer::Impl {
   Score score(View image) const {
     const Crops crops = crops_of(image, opened.manifest.model.preprocessing);
     Score score = pooled(score_crops(crops.rgb.data(), static_cast<std::size_t>(crops.count)));
+    score.gaps = crops.gaps;
     require_finite(score.value);
     return score;
   }

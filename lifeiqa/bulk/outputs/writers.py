@@ -76,7 +76,8 @@ def _table_line(row: Row) -> str:
     if row.worst_second is not None:
         name += f" (whole video: p5 {row.p5:.4f}, worst second {row.worst_second:.4f} "
         name += f"at {row.worst_time:g} s)"
-    return f"{row.score:9.4f}  {row.std:8.4f}  {name}\n"
+    note = "" if row.message is None else f" ({row.message})"
+    return f"{row.score:9.4f}  {row.std:8.4f}  {name}{note}\n"
 
 
 def _csv_line(values: Iterable[object]) -> str:

@@ -34,7 +34,8 @@ class ReadItem:
         digest = _digest(source)
         if _state(source) != before:  # the digest would be that of another image
             raise ImageError("the file changed while it was read")
-        yield Part(found.crops, found.width, found.height, digest=digest, thumbnail=found.thumbnail)
+        size = found.width, found.height
+        yield Part(found.crops, *size, digest, found.thumbnail, gaps=found.gaps)
 
     def _frames(self, video: Video, restart_clock: Callable[[], None]) -> Iterator[Part]:
         from lifeiqa.bulk.reading.video import frames
@@ -48,7 +49,8 @@ class ReadItem:
         )
         for frame, pixels in found:
             one = self.cutting.cut(pixels)
-            yield Part(one.crops, one.width, one.height, thumbnail=one.thumbnail, frame=frame)
+            size = one.width, one.height
+            yield Part(one.crops, *size, thumbnail=one.thumbnail, frame=frame, gaps=one.gaps)
 
 
 def _source(item: Item) -> str | bytes:

@@ -38,8 +38,10 @@ typedef struct lifeiqa_options {
 } lifeiqa_options;
 
 typedef struct lifeiqa_score {
-  double value; /* mean over the crops, in the label units of the model */
-  double std;   /* population standard deviation over the crops */
+  double value;       /* mean over the crops, in the label units of the model */
+  double std;         /* population standard deviation over the crops */
+  int32_t crop_count; /* crops of this image */
+  int32_t gaps;       /* 1: the image is too long for crop plan cover, whose 16 crops leave gaps */
 } lifeiqa_score;
 
 /* The strings live as long as the scorer. */
@@ -52,7 +54,7 @@ typedef struct lifeiqa_model {
   double high;
   int32_t higher_is_better;
   int32_t crop_size;
-  int32_t crop_count;
+  int32_t crop_count; /* most crops of one image; plan cover gives some images fewer */
 } lifeiqa_model;
 
 LIFEIQA_EXPORT int lifeiqa_open(const char* path, const lifeiqa_options* options,
@@ -61,7 +63,8 @@ LIFEIQA_EXPORT void lifeiqa_close(lifeiqa_scorer* scorer);
 LIFEIQA_EXPORT int lifeiqa_describe(const lifeiqa_scorer* scorer, lifeiqa_model* model);
 
 /* Scores an image in memory: rows of width * 3 bytes, RGB, that start stride bytes apart.
-   crops receives the score of each crop, lifeiqa_model.crop_count values; it may be null. */
+   crops receives the score of each crop, lifeiqa_score.crop_count values of at most
+   lifeiqa_model.crop_count; it may be null. */
 LIFEIQA_EXPORT int lifeiqa_score_rgb(const lifeiqa_scorer* scorer, const uint8_t* rgb,
                                      int32_t width, int32_t height, ptrdiff_t stride,
                                      lifeiqa_score* score, float* crops);

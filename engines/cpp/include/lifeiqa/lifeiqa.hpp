@@ -85,12 +85,14 @@ struct Crops {
   std::vector<std::uint8_t> rgb;
   int count = 0;
   int size = 0;
+  bool gaps = false;  // the image is too long for crop plan cover, whose 16 crops leave gaps
 };
 
 struct Score {
   double value = 0;          // mean over the crops, in the label units of the model
   double std = 0;            // population standard deviation over the crops
   std::vector<float> crops;  // score of each crop, in the order of the crop plan
+  bool gaps = false;         // see Crops
 };
 
 // How an image becomes crops. The manifest of a model file defines it.
@@ -98,7 +100,7 @@ struct Preprocessing {
   int size = 224;                    // side of a crop in pixels
   std::optional<int> short_side;     // an image whose shorter side exceeds it is reduced to it
   std::string resample = "bicubic";  // or "bilinear"
-  std::string plan = "five";         // center, five, grid:N or random:N:SEED
+  std::string plan = "five";         // center, cover, five, grid:N or random:N:SEED
 };
 
 // The default of Options::max_pixels: 128 megapixels.

@@ -25,6 +25,7 @@ function openDetail(list, position) {
     ["Crops", row.crops === undefined ? undefined : whole(row.crops)],
     ["Size", row.width === undefined ? undefined : `${row.width} × ${row.height} px`],
     ["Frame", row.frame === undefined ? undefined : `${whole(row.frame)}, at ${clock(row.time)}`],
+    ["Note", row.message],
     ["Path", make("bdi", {}, shown(row.path))],
   ]);
   $("previous").disabled = detail.position === 0;
