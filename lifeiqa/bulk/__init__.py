@@ -1,6 +1,6 @@
-"""Many images: from where they lie, through processes that decode and one that scores, to rows.
+"""Many images: from names, through processes that decode and one that scores, to rows.
 
 ::
 
-    sources -> items -> pool of workers (decode, crop) -> batches -> rows -> table, shards, page
+    inputs -> items -> reading (in processes) -> parts -> assemble -> rows -> table, shards, page
 """

@@ -1,7 +1,7 @@
 """From parts and their scores to rows, in the order of the inputs.
 
-A duplicate, by its digest, takes the score of the image that was scored before. The frames of a
-video are followed by a row for the whole.
+A duplicate, found by its digest, gets the score of the image before it. After the frames of a video
+comes a row for the whole video.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from lifeiqa.scorer import Score, Scorer, not_a_number, score_in_batches
 from lifeiqa.text import printable
 
 _NO_CROPS: Pixels = np.empty((0, 0, 0, 3), np.uint8)
-_BYTES = re.compile(r"^<\d+ bytes>: ")  # what an image without a path is called
+_BYTES = re.compile(r"^<\d+ bytes>: ")  # name of an image without a path
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A row, and the image's thumbnail where one was asked for."""
+    """A row, and the thumbnail of its image if one was requested."""
 
     row: Row
     thumbnail: bytes | None = None
@@ -48,7 +48,7 @@ def scored(
     Args:
         decoded: items with their parts.
         scorer: holds the session.
-        ledger: knows the images that were scored before; takes those that are scored now.
+        ledger: holds the scores of earlier images, and takes new ones.
         batch: crops in one run of the session.
     """
     rows = _Rows(scorer, ledger)
@@ -59,7 +59,7 @@ def scored(
 
 @dataclass
 class _VideoSoFar:
-    """The frames of a video that have their scores; the thumbnail is that of the worst."""
+    """The frames of a video that have been scored; the thumbnail is that of the worst."""
 
     crops: int = 0
     width: int = 0
@@ -77,10 +77,9 @@ class _Entry:
 
     Attributes:
         item: the input.
-        what: an image or frame without its crops, a failure, or a video whose frames all stand
-            before it.
-        video: that a frame belongs to.
-        crops: of an image or frame, their number.
+        what: an image or frame without its crops, a failure, or a video after all its frames.
+        video: the video that a frame belongs to.
+        crops: number of crops of an image or frame.
     """
 
     item: Item
@@ -100,14 +99,14 @@ class _Rows:
     def entries(
         self, decoded: Iterable[tuple[Item, Iterable[Part | Failure]]]
     ) -> Iterator[tuple[_Entry, Pixels | None]]:
-        """An entry for each row to come, with the crops that are to be scored for it."""
+        """An entry for each row, with the crops to score for it, if any."""
         for item, parts in decoded:
             video = _VideoSoFar() if isinstance(item.origin, Video) else None
             for part in parts:
                 if isinstance(part, Failure):
                     yield _Entry(item, part, video), None
                     continue
-                # An entry may wait long for those before it, and must not keep its crops.
+                # An entry may wait long for those before it: do not keep its crops.
                 without = dataclasses.replace(part, crops=_NO_CROPS)
                 entry = _Entry(item, without, video, len(part.crops))
                 yield entry, None if self._is_duplicate(part) else part.crops
@@ -115,7 +114,7 @@ class _Rows:
                 yield _Entry(item, video, video), None
 
     def of(self, entry: _Entry, score: Score | None) -> Iterator[Scored]:
-        """The row of an entry; a video of which a part failed has none."""
+        """The row of an entry. A video with a failed part has none."""
         if isinstance(entry.what, Part):
             yield self._image(entry, entry.what, score)
         elif isinstance(entry.what, Failure):
@@ -152,7 +151,7 @@ class _Rows:
     def _known(self, digest: bytes | None, score: Score | None) -> Known:
         if digest is not None:
             self._in_progress.discard(digest)
-            # The first of the duplicates stands before the others.
+            # The first of several duplicates comes before the others.
             if known := self._ledger.known(digest):
                 return known
         if score is None:
@@ -204,7 +203,7 @@ class _Rows:
 
 
 def _without_name(message: str, item: Item) -> str:
-    """The message of an error without the name of the image, which the row states already."""
+    """The message without the name of the image, which is in the row already."""
     names = [item.name]
     if isinstance(item.origin, File | Video):
         names.append(item.origin.path)

@@ -1,4 +1,4 @@
-"""What is to be scored, and what a worker process makes of it.
+"""Items name what is scored; parts are what a worker process makes of an item.
 
 An item is small and can be pickled: it says where an image is, and a worker process reads it.
 """
@@ -24,7 +24,7 @@ VIDEO_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class File:
-    """An image in a file of its own; the path may hold surrogates for bytes that are not UTF-8."""
+    """An image file. Bytes of the path that are not UTF-8 are surrogates."""
 
     path: str
 
@@ -40,7 +40,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Data:
-    """An image whose bytes were read already: from a compressed archive, which has no offsets."""
+    """The bytes of an image from a compressed archive, in which offsets are of no use."""
 
     data: bytes
 
@@ -54,7 +54,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which frames of a video are scored: every Nth, or so many for each second of its time.
+    """Which frames of a video are scored: every Nth, or N per second of presentation time.
 
     Raises:
         ConfigError: not exactly one of them is given, or it is not positive.
@@ -67,21 +67,21 @@ class Sampling:
         given = [value for value in (self.every, self.per_second) if value is not None]
         if len(given) != 1 or not 0 < given[0] < math.inf:
             raise ConfigError(
-                f"frames of a video: every {self.every}, {self.per_second} a second; "
-                f"give one of the two, greater than 0"
+                f"frames of a video: every {self.every}, per second {self.per_second}; "
+                f"give exactly one of the two, greater than 0"
             )
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video file, of which some frames are scored."""
+    """A video file; some of its frames are scored."""
 
     path: str
     sampling: Sampling
 
 
 Origin: TypeAlias = File | Member | Data | Address | Video | Failure
-"""Where an image is; a failure stands for an input that is already known to have no score."""
+"""Where an image is; a failure for an input that is already known to have no score."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class Item:
     """One input.
 
     Attributes:
-        name: what its rows call it: a path or address as it was given, ``archive.tar/member``.
-            One line of printable text.
+        name: the path or address as it was given, or ``archive.tar/member``, in its rows. One line
+            of printable text.
         origin: where it is.
     """
 
@@ -100,7 +100,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Frame:
-    """Which frame of a video: its number from 0 in order of display, and its time in seconds."""
+    """A frame's number in display order, from 0, and its time in seconds."""
 
     number: int
     time: float
@@ -108,13 +108,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class Part:
-    """One image, or one frame of a video, decoded and cut.
+    """An image, or a frame of a video, decoded and cut.
 
     Attributes:
         crops: uint8 ``(N, S, S, 3)``.
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
-        digest: sha256 of the file's bytes, by which a duplicate is known; None for a frame.
+        digest: sha256 of the file's bytes, to find duplicates; None for a frame.
         thumbnail: a small WebP; None unless asked for.
         frame: None for an image.
     """
@@ -128,10 +128,10 @@ class Part:
 
 
 def is_address(text: str) -> bool:
-    """Whether it is an http or https address, not a path."""
+    """Whether a text is an http or https address, and not a path."""
     return text[:8].lower().startswith(("http://", "https://"))
 
 
 def shown_address(url: str) -> str:
-    """An address as it may be printed: on one line, without a user's name and password."""
+    """An address for messages: on one line, without a user name and password."""
     return printable(re.sub("^([^/]*//)[^/?#]*@", r"\1", url))

@@ -26,16 +26,16 @@ from lifeiqa.scorer import Scorer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is to be done.
+    """One call of `lifeiqa score`.
 
     Attributes:
-        items: the inputs, every one of them also when an earlier run has done some.
-        scorer: holds the session; it stays open.
-        plan: how to go about it.
-        style: form of the rows.
-        html: where to write a page with thumbnails; None for none.
-        settings: what the rows depend on beside model and plan, such as the sampling of videos.
-        progress: is told of every row.
+        items: all inputs, also those that an earlier run has scored.
+        scorer: holds the session. It stays open.
+        plan: how the run works.
+        style: format of the rows.
+        html: path of a page with thumbnails; None for no page.
+        settings: what else the rows depend on, such as the sampling of videos.
+        progress: counts the rows.
     """
 
     items: Iterator[Item]
@@ -50,13 +50,13 @@ class Job:
 
 
 def score_to_stream(job: Job, stream: IO[bytes]) -> list[Shard]:
-    """Write the rows to a stream as they come.
+    """Write rows to a stream as soon as they are complete.
 
     Returns:
-        A record for each shard, which adds up to the whole run.
+        A record of each shard. Together they cover the whole run.
 
     Raises:
-        OutputError: the page, or what a run keeps on the disk meanwhile, cannot be written.
+        OutputError: the page or a temporary file cannot be written.
         WorkerError: no process can be started to decode.
     """
     _prepare_page(job)
@@ -78,14 +78,14 @@ def score_to_stream(job: Job, stream: IO[bytes]) -> list[Shard]:
 
 
 def score_to_folder(job: Job, path: Path) -> list[Shard]:
-    """Write the rows to a folder, where the same job goes on after it was killed.
+    """Write rows to a folder. After a kill, the same job continues there.
 
     Returns:
-        A record for each shard, those of earlier runs included.
+        A record of each shard, including those of earlier runs.
 
     Raises:
-        ConfigError: the folder belongs to another job, or the inputs are others now.
-        OutputError: rows or page cannot be written, or another process does so.
+        ConfigError: the folder belongs to another job, or the inputs have changed.
+        OutputError: rows or page cannot be written, or another process writes to the folder.
         WorkerError: no process can be started to decode.
     """
     _prepare_page(job)
@@ -115,7 +115,7 @@ def score_to_folder(job: Job, path: Path) -> list[Shard]:
 
 
 def _settings(job: Job) -> dict[str, Any]:
-    """What has to be the same for rows to belong together."""
+    """Settings that must be equal for rows to belong together."""
     return {
         "lifeiqa": lifeiqa.__version__,
         "model": job.scorer.manifest.title,
@@ -134,7 +134,7 @@ def _settings(job: Job) -> dict[str, Any]:
 
 def _prepare_page(job: Job) -> None:
     if job.html is not None:
-        page = job.html.resolve()  # behind a link, the file that it leads to
+        page = job.html.resolve()  # of a link, its target
         require_place(page)
         remove_unfinished(page.parent, glob.escape(page.name))
 
@@ -159,6 +159,6 @@ def _write_page(job: Job, gallery: Gallery | None) -> None:
         write_page(job.html.resolve(), gallery, heading)
     except OSError as error:
         raise OutputError(
-            f"{job.html}: the page cannot be written: {error.strerror or error}. Make room, and "
-            f"run the same command again"
+            f"{job.html}: the page cannot be written: {error.strerror or error}. Free disk "
+            f"space and run the same command again"
         ) from error

@@ -11,14 +11,14 @@ from lifeiqa.errors import ImageError
 
 
 class Pooled(NamedTuple):
-    """The scores of a video's frames as one.
+    """What the scores of a video's frames say of it.
 
     Attributes:
         mean: over the frames.
         p5: 5th-percentile frame score, counted from the worst frame, by nearest rank: the worst
             5 % of the frames, at least one, score this or worse.
         worst_second: the worst mean over the frames of one second of the video.
-        worst_time: where that second begins, in seconds; the first of equals.
+        worst_time: start of that second, in seconds; of equally bad ones, the first.
     """
 
     mean: float
@@ -28,7 +28,7 @@ class Pooled(NamedTuple):
 
 
 def pooled(times: Sequence[float], scores: Sequence[float], labels: Labels) -> Pooled:
-    """What the scores of a video's frames say of the whole.
+    """Pool the scores of a video's frames.
 
     Args:
         times: of the frames, in seconds.
@@ -40,7 +40,9 @@ def pooled(times: Sequence[float], scores: Sequence[float], labels: Labels) -> P
     """
     if not scores:
         raise ImageError("no frame was scored")
-    worse = 1.0 if labels.direction == "higher" else -1.0  # times this, the worst is the smallest
+    worse = (
+        1.0 if labels.direction == "higher" else -1.0
+    )  # multiplied by this, the worst is the smallest
     ordered = sorted(worse * score for score in scores)
     seconds: dict[int, list[float]] = {}
     for time, score in zip(times, scores, strict=True):

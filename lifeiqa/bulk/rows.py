@@ -1,4 +1,4 @@
-"""Rows of scores, one an image or frame, and how they are written."""
+"""The row of an input."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What became of one input. The attributes are the columns, in this order.
+    """The result for one input. The attributes are the columns, in this order.
 
     Attributes:
-        path: the input's name.
-        score: in label units; of a video the mean over its frames. None where there is an error.
-        std: population standard deviation over the crops; of a video over its frames.
+        path: name of the input.
+        score: in label units; of a video the mean over its frames. None if there is an error.
+        std: population standard deviation over the crops; of a video, over its frames.
         width: of the upright image, in pixels.
         height: of the upright image, in pixels.
         crops: number of crops that were scored.
-        frame: number of the frame in its video, from 0; None for any other row.
-        time: seconds from the video's beginning to the frame.
-        p5: of a video, the 5th-percentile frame score, counted from the worst frame.
-        worst_second: of a video, the worst mean over the frames of one second.
-        worst_time: of a video, where that second begins, in seconds.
-        model: name of the model; "NAME (not verified)" for a file that no sum covers.
+        frame: of a frame: its number in the video, from 0.
+        time: of a frame: seconds from the start of the video.
+        p5: of a video: 5th-percentile frame score, counted from the worst frame.
+        worst_second: of a video: the worst mean over the frames of one second.
+        worst_time: of a video: start of that second, in seconds.
+        model: name of the model; "NAME (not verified)" if no checksum covers the file.
         model_sha256: of the model file.
-        error: class of the error; None where there is a score.
+        error: class of the error; None if there is a score.
         message: what is wrong.
     """
 

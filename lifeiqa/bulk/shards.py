@@ -26,18 +26,18 @@ from lifeiqa.scorer import Scorer
 T = TypeVar("T")
 
 OpenShard: TypeAlias = Callable[[int], contextlib.AbstractContextManager[Writer]]
-"""Opens the writer for the shard of a number; what it wrote is kept when the context ends well."""
+"""Opens the writer of shard N. What it wrote is kept if the context ends without an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a run goes about its work; no score depends on it beyond the runtime's rounding.
+    """How a run works. Scores depend on it only by the runtime's rounding.
 
     Attributes:
         workers: processes that decode.
         batch: crops in one run of the session.
-        seconds: of processor time that an image, or a frame of a video, may take to decode.
-        shard: inputs in a shard; no batch reaches over its end.
+        seconds: processor time that decoding an image, or a frame of a video, may take.
+        shard: inputs in a shard. No batch crosses its end.
     """
 
     workers: int
@@ -63,20 +63,20 @@ def score_items(
     gallery: Gallery | None = None,
     saw: Callable[[Row], None] = lambda row: None,
 ) -> list[Shard]:
-    """Score items; rows come in their order.
+    """Score items; rows keep their order.
 
     Args:
-        items: what is left to be scored.
+        items: what is left to score.
         scorer: holds the session.
-        plan: how to go about it.
-        open_shard: takes the rows.
-        ledger: knows the images that were scored before.
+        plan: how the run works.
+        open_shard: opens a writer for the rows of each shard.
+        ledger: holds the scores of earlier images.
         first: number of the first shard.
-        gallery: takes the rows with their thumbnails; None where nobody wants them.
-        saw: told of every row.
+        gallery: takes the rows with their thumbnails; None if no page is written.
+        saw: called with every row.
 
     Returns:
-        The shards that were made.
+        The shards that were written.
 
     Raises:
         OutputError: the rows cannot be written.
@@ -95,7 +95,7 @@ def score_items(
                     saw(entry.row)
                     rows += 1
                     failures += entry.row.error is not None
-                # Before the shard takes its name: see `lifeiqa.bulk.outputs.run_folder`.
+                # Before the shard's file gets its name: see `lifeiqa.bulk.outputs.run_folder`.
                 shard = Shard(number, names.count, names.digest, rows, failures)
                 ledger.finish(shard)
             finished.append(shard)
@@ -124,6 +124,6 @@ def _batch(
 
 
 def _chunks(values: Iterator[T], size: int) -> Iterator[Iterator[T]]:
-    """Cut an iterator into iterators over ``size`` values each, to be used up one by one."""
+    """Split an iterator into iterators over ``size`` values each. Exhaust each before the next."""
     for value in values:
         yield chain([value], islice(values, size - 1))

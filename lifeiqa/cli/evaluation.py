@@ -48,7 +48,7 @@ from lifeiqa.weights import model_file
     default=0,
     show_default=True,
     metavar="N",
-    help="Processes that decode; 0: none but this one.",
+    help="Processes that decode. 0 decodes in this process.",
 )
 @options.runtime()
 @options.threads

@@ -1,4 +1,4 @@
-"""Options that say where the images of `lifeiqa score` lie."""
+"""The argument and options for the inputs of `lifeiqa score`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ _OPTIONS = (
     click.argument(
         "inputs", nargs=-1, required=True, type=click.Path(path_type=str, readable=False)
     ),
-    click.option("-r", "--recursive", is_flag=True, help="Look below folders too."),
+    click.option("-r", "--recursive", is_flag=True, help="Include the folders below."),
     click.option("-0", "--null", is_flag=True, help="Names on standard input end with NUL bytes."),
-    click.option("--column", metavar="NAME", help="Column of a table that holds the paths."),
     click.option(
-        "--images", type=Folder, help="Where relative paths of a table start; else its own folder."
+        "--column",
+        metavar="NAME",
+        help="Column of a table with the paths. Default: the first usual name.",
+    ),
+    click.option(
+        "--images", type=Folder, help="Base of relative paths in a table. Default: its folder."
     ),
     click.option("--allow-http", is_flag=True, help="Fetch http and https addresses."),
     click.option("--every", type=int, metavar="N", help="Score every Nth frame of a video."),
     click.option(
-        "--per-second", type=float, metavar="N", help="Score N frames of a second; else 1."
+        "--per-second", type=float, metavar="N", help="Score N frames per second. Default: 1."
     ),
 )
 
@@ -49,7 +53,7 @@ def inputs(command: Callable[..., Any]) -> Callable[..., Any]:
         from lifeiqa.bulk.items import Sampling
 
         if every is not None and per_second is not None:
-            raise ConfigError("--every and --per-second exclude each other: name one")
+            raise ConfigError("--every and --per-second are mutually exclusive: name one")
         if every is None and per_second is None:
             per_second = 1.0
         options = InputOptions(

@@ -26,21 +26,23 @@ if TYPE_CHECKING:
     "--format",
     "style",
     type=click.Choice(["table", "csv", "jsonl", "parquet"]),
-    help="Form of the rows; else table, and csv with --out.",
+    help="Format of the rows. Default: table; csv with --out.",
 )
-@click.option("-o", "--out", type=Folder, help="Write shards of rows there; go on after a kill.")
+@click.option(
+    "-o", "--out", type=Folder, help="Write shards of rows there. Continues after a kill."
+)
 @click.option(
     "--shard", type=int, default=1000, show_default=True, help="Inputs in a shard of --out."
 )
-@click.option("--html", type=File, help="Write a page with thumbnails to look through.")
-@click.option("--workers", type=int, help="Processes that decode; else one a core.")
+@click.option("--html", type=File, help="Write an HTML page with thumbnails.")
+@click.option("--workers", type=int, help="Processes that decode. Default: one per core.")
 @click.option("--batch", type=int, default=8, show_default=True, help="Crops in one run.")
 @click.option(
     "--timeout",
     type=float,
     default=5.0,
     show_default=True,
-    help="Seconds of processor time that an image may take.",
+    help="Seconds of processor time that decoding an image may take.",
 )
 @click.option("--no-verify", is_flag=True, help="Run a model that does not match its manifest.")
 @options.model
@@ -64,10 +66,12 @@ def score(
 ) -> None:
     """Score images and videos.
 
-    INPUTS are files, folders, quoted patterns, tables (.csv, .parquet), archives (.tar and
-    compressed ones, such as WebDataset's), addresses, or "-" for a list on standard input. A row
-    holds the score, its standard deviation over the crops, and the path; rows keep the order of
-    the inputs. What cannot be scored is a row with its error, and the exit status is 1.
+    INPUTS are files, folders, quoted patterns, tables (.csv, .parquet), archives (.tar, also
+    compressed, such as those of WebDataset), addresses, or "-" for a list on standard input. A row
+    has the score, its standard deviation over the crops, and the path. Rows keep the order of the
+    inputs. An input that cannot be scored is a row with its error, and the exit status is 1.
+
+    Example: lifeiqa score photos -r --out scores --html page.html
     """
     from lifeiqa.bulk.inputs.expand import items
     from lifeiqa.bulk.job import Job, score_to_folder, score_to_stream
@@ -78,11 +82,15 @@ def score(
 
     names, where = source
     if out is not None and style == "table":
-        raise ConfigError("a table is for people: --out takes csv, jsonl or parquet")
+        raise ConfigError(
+            "--out does not write tables for people: choose --format csv, jsonl or parquet"
+        )
     if out is None and sys.stdout is None:
         raise ConfigError("standard output is closed: name --out, or redirect it")
     if out is None and style == "parquet" and sys.stdout.isatty():
-        raise ConfigError("Parquet is no text for a terminal: name --out, or redirect it")
+        raise ConfigError(
+            "Parquet is binary, and standard output is a terminal: name --out, or redirect it"
+        )
     if workers is None:
         workers = cores()
     plan = Plan(workers=workers, batch=batch, seconds=timeout, shard=shard)
@@ -101,7 +109,7 @@ def score(
         ) as progress,
     ):
         if not scorer.manifest.verified:
-            reason = "as --no-verify asks" if no_verify else "there is no manifest beside it"
+            reason = "--no-verify is set" if no_verify else "there is no manifest beside it"
             click.echo(f"{model}: not verified: {reason}", err=True)
         job = Job(
             items=items(names, where),

@@ -1,1 +1,1 @@
-"""How well a model agrees with people, on which images, and what its figures look like."""
+"""How well a model agrees with people, and on which images; monotonicity; figures."""

@@ -1,8 +1,8 @@
-"""Bootstrap intervals of correlations: how far a figure could move with other images.
+"""Bootstrap intervals of correlations: how much a figure could differ on other images.
 
-A resample is held as counts, how often it drew each image, so that many resamples are one matrix
-and a correlation of all of them a few sums over it. Efron and Tibshirani, "An Introduction to the
-Bootstrap", 1993, chapter 13: the percentile interval.
+A resample is stored as counts: how often it drew each image. So many resamples are one matrix, and
+the correlations of all of them are a few sums over it. Percentile intervals: Efron and Tibshirani,
+"An Introduction to the Bootstrap", 1993, chapter 13.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Interval: TypeAlias = tuple[float, float]
 Resampled: TypeAlias = Callable[[FloatArray, FloatArray, Counts], FloatArray]
 
 _BLOCK = 1 << 20
-"""Counts that are worked on at once: 8 MiB of each temporary, whatever the number of images."""
+"""Counts processed at a time: 8 MiB for each temporary array, whatever the number of images."""
 
 
 def draw(n: int, groups: Sequence[str] | None, resamples: int, seed: int) -> Counts:
@@ -30,10 +30,10 @@ def draw(n: int, groups: Sequence[str] | None, resamples: int, seed: int) -> Cou
 
     Args:
         n: number of images.
-        groups: the group of each image, for instance its reference. Images of one reference
-            are not independent, so that whole groups are drawn (the cluster bootstrap); None draws
-            single images.
-        resamples: how many.
+        groups: the group of each image, for instance its reference. Images of one reference are
+            not independent, so whole groups are drawn (the cluster bootstrap). None draws single
+            images.
+        resamples: number of resamples.
         seed: of the draw.
 
     Returns:
@@ -49,8 +49,8 @@ def draw(n: int, groups: Sequence[str] | None, resamples: int, seed: int) -> Cou
 def interval(figure: Resampled, x: FloatArray, y: FloatArray, counts: Counts) -> Interval:
     """The middle 95 % of a figure over the resamples.
 
-    NaN when a resample leaves the figure undefined, or when there is but one group and all drew the
-    same: the images, or their groups, are too few to tell.
+    NaN if the figure is undefined for a resample, or if there is one group, so that all resamples
+    are equal: then there are too few images or groups.
 
     Args:
         figure: one of the functions below.
@@ -68,15 +68,15 @@ def interval(figure: Resampled, x: FloatArray, y: FloatArray, counts: Counts) ->
 def difference(
     figure: Resampled, x: FloatArray, other: FloatArray, y: FloatArray, counts: Counts
 ) -> FloatArray:
-    """How much more one prediction agrees than another on each resample, ``(resamples,)``.
+    """How much better one prediction agrees than another on each resample, ``(resamples,)``.
 
-    Both are judged on the same images, so that what is hard for both cancels: the interval of
-    the difference is far narrower than those of the two figures.
+    Both are measured on the same images, so that what is hard for both cancels: the interval of
+    the difference is much narrower than those of the two figures.
 
     Args:
         figure: one of the functions below.
         x: predicted scores ``(n,)``.
-        other: those of the other model ``(n,)``.
+        other: predicted scores of the other model ``(n,)``.
         y: human scores ``(n,)``.
         counts: see `draw`.
     """
@@ -91,12 +91,12 @@ def resampled_plcc(x: FloatArray, y: FloatArray, counts: Counts) -> FloatArray:
 
 
 def resampled_srocc(x: FloatArray, y: FloatArray, counts: Counts) -> FloatArray:
-    """Spearman's correlation of each resample, with its own average ranks, ``(resamples,)``."""
+    """Spearman's correlation of each resample, with average ranks of its own, ``(resamples,)``."""
     return _weighted_plcc(_ranks(x, counts), _ranks(y, counts), counts)
 
 
 def resampled_krcc(x: FloatArray, y: FloatArray, counts: Counts) -> FloatArray:
-    """Kendall's tau-b of each resample, ``(resamples,)``: one by one, in n log n each."""
+    """Kendall's tau-b of each resample, ``(resamples,)``: one by one, each in O(n log n)."""
     rows = (np.repeat(np.arange(len(x)), row) for row in counts)
     return np.array([krcc(x[drawn], y[drawn]) for drawn in rows])
 
@@ -110,8 +110,8 @@ def _blocks(counts: Counts) -> Iterator[Counts]:
 def _ranks(values: FloatArray, counts: Counts) -> FloatArray:
     """Average ranks of each image in each resample, ``(resamples, n)``.
 
-    Equal values, and an image that was drawn more than once, fill as many places as they count
-    and share the mean of these places: the places below them, and half of their own.
+    Equal values, including an image that was drawn more than once, share the mean of their places:
+    the number of values below them, and half of their own number.
     """
     distinct, index = np.unique(values, return_inverse=True)
     order = np.argsort(index, kind="stable")
@@ -121,7 +121,7 @@ def _ranks(values: FloatArray, counts: Counts) -> FloatArray:
 
 
 def _weighted_plcc(x: FloatArray, y: FloatArray, counts: Counts) -> FloatArray:
-    """Pearson's correlation of ``(resamples, n)`` rows, where each entry counts so many times."""
+    """Pearson's correlation of ``(resamples, n)`` rows, each entry weighted by its count."""
     total = counts.sum(axis=1, keepdims=True)
     u = x - (counts * x).sum(axis=1, keepdims=True) / total
     v = y - (counts * y).sum(axis=1, keepdims=True) / total
@@ -132,7 +132,7 @@ def _weighted_plcc(x: FloatArray, y: FloatArray, counts: Counts) -> FloatArray:
 
 
 def _constant(values: FloatArray, counts: Counts) -> npt.NDArray[np.bool_]:
-    """Whether all that a resample drew is one value, where rounding would leave a false spread."""
+    """Whether a resample drew a single value, for which rounding would leave a false spread."""
     drawn = counts > 0
     low = np.where(drawn, values, np.inf).min(axis=1)
     return np.asarray(low == np.where(drawn, values, -np.inf).max(axis=1))

@@ -1,4 +1,4 @@
-"""A model against human scores."""
+"""Compare a model with human scores."""
 
 from __future__ import annotations
 
@@ -34,17 +34,16 @@ def evaluate(
 ) -> Evaluation:
     """Score every image of a table and compare with its human scores.
 
-    Predictions are negated where the model and the table differ in direction, so that a good model
-    always correlates positively. A table without labels is taken to have the model's direction.
+    Predictions are negated if the model and the table differ in direction, so that a good model
+    always correlates positively. A table without labels is assumed to have the model's direction.
 
     Args:
         scorer: the model.
-        table: at least two images with their human scores.
-        part: which images of which table these are, for the report; see `take_part`.
-        resamples: of the bootstrap, by reference where the table names references; 0 for none.
-            The interval after the logistic fit keeps the curve that was fitted to all images: a
-            new fit for each resample costs minutes and moves four parameters of hundreds of scores
-            hardly at all.
+        table: at least two images with human scores.
+        part: description of the images for the report; see `take_part`.
+        resamples: of the bootstrap, by reference if the table names references; 0 for none. The
+            interval after the logistic fit uses the curve that was fitted to all images: a new fit
+            for each resample costs minutes, and hardly moves four parameters of hundreds of scores.
         seed: of the bootstrap.
         batch: crops in one run, see `lifeiqa.Scorer.score_many`. None gives the scores of
             `lifeiqa.Scorer.score` to the last bit.
@@ -52,8 +51,8 @@ def evaluate(
         progress: called with the number of images done so far.
 
     Raises:
-        DatasetError: there are fewer than two images, or all human scores are the same.
-        ImageError: an image cannot be scored; nothing is left out silently.
+        DatasetError: there are fewer than two images, or all human scores are equal.
+        ImageError: an image cannot be scored. No image is left out silently.
     """
     table.require_spread()
     scores = []
@@ -89,7 +88,7 @@ def evaluate(
 def _per_distortion(
     x: FloatArray, y: FloatArray, table: Table, resamples: int, seed: int
 ) -> dict[str, DistortionAgreement]:
-    """Agreement by kind; a row that names none counts in the whole alone."""
+    """Agreement by kind of distortion. Rows without a kind count only in the total."""
     kinds, parts = table.distortions or (), {}
     for kind in filter(None, dict.fromkeys(kinds)):
         rows = [row for row, other in enumerate(kinds) if other == kind]

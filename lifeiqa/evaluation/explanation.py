@@ -1,7 +1,7 @@
 """The figure of an explanation: attention, score and experts of each query token (Fig. 9).
 
-Several crops are drawn at once, each where it lies in the image: where they overlap, and
-wherever a token has one figure for the whole image, that figure is the mean over the crops.
+All crops are drawn at once, each at its place in the image. Where they overlap the mean is drawn,
+and figures of a token for the whole image are means over the crops.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Heat = npt.NDArray[np.float64]
 _PANEL = 2.3  # inches along the longer side of a token's panel
-_LIGHT = 0.7  # share that the grey image below a map keeps
+_LIGHT = 0.7  # brightness of the grey image below a map
 _SMALL = 7  # points
 _DPI = 150
 
@@ -31,11 +31,11 @@ _DPI = 150
 def attention_maps(explanation: Explanation, layer: int | None = None) -> Heat:
     """``(N, H, W)``: how much each token attends to each place of the image.
 
-    The mean over the heads, times the number of cells, so that 1 is even attention; linear between
-    the centres of the cells. Where crops overlap it is their mean, and where no crop is it is NaN.
+    The mean over the heads, times the number of cells, so that 1 is uniform attention, interpolated
+    linearly between the centres of the cells. The mean where crops overlap, NaN outside of them.
 
     Args:
-        explanation: what `lifeiqa.model.explain.explain` gives.
+        explanation: result of `lifeiqa.model.explain.explain`.
         layer: decoder layer, from 1; None takes the last.
 
     Raises:
@@ -69,11 +69,11 @@ def draw(explanation: Explanation, *, layer: int | None = None) -> Figure:
     """The image with its crops, a panel for each token, and the router's weights.
 
     Args:
-        explanation: what `lifeiqa.model.explain.explain` gives.
+        explanation: result of `lifeiqa.model.explain.explain`.
         layer: decoder layer whose attention is drawn, from 1; None takes the last.
 
     Raises:
-        ConfigError: there is no such layer, or no cross-attention to take it from.
+        ConfigError: there is no such layer, or the network has no cross-attention.
         MissingDependencyError: matplotlib is not installed.
     """
     figures = require(
@@ -101,23 +101,23 @@ def draw(explanation: Explanation, *, layer: int | None = None) -> Figure:
     for token, axes in enumerate(panels[:tokens]):
         _draw_token(axes, explanation, token)
     if maps is not None:
-        # One scale for all tokens; the more attention, the less of the grey image shows through.
+        # One scale for all tokens. More attention hides more of the grey image.
         highest = np.nanmax(maps)
         for axes, heat in zip(panels, maps, strict=False):
             opacity = np.nan_to_num(0.15 + 0.7 * np.sqrt(heat / highest))
             image = axes.imshow(heat, cmap="inferno", vmin=0, vmax=highest, alpha=opacity)
         bar = right.colorbar(image, ax=panels, shrink=0.6, aspect=30, pad=0.01)
-        bar.set_label("attention, times that of an even spread", fontsize=_SMALL)
+        bar.set_label("attention relative to uniform", fontsize=_SMALL)
         bar.ax.tick_params(labelsize=_SMALL)
         bar.outline.set_visible(False)
     return figure
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all.
+    """Write a figure as PNG, atomically.
 
     Raises:
-        ConfigError: the name has another ending.
+        ConfigError: the name does not end in .png.
     """
     if path.suffix.lower() != ".png":
         raise ConfigError(f"{path}: figures are written as PNG; choose a name that ends in .png")
@@ -142,7 +142,7 @@ def _draw_image(figure: Any, explanation: Explanation) -> None:
 
 
 def _draw_token(axes: Any, explanation: Explanation, token: int) -> None:
-    """The dimmed image under the token's score and its experts, the heaviest first."""
+    """The dimmed image, with the token's score and its experts, the largest weight first."""
     axes.imshow(explanation.image.mean(2), cmap="gray", vmin=0, vmax=255 / _LIGHT)
     _outline_crops(axes, explanation, linewidth=0.5)
     title = f"token {token + 1}: {explanation.token_scores[:, token].mean():.3f}"
@@ -158,7 +158,7 @@ def _draw_token(axes: Any, explanation: Explanation, token: int) -> None:
 
 
 def _draw_weights(axes: Any, weights: npt.NDArray[np.float32]) -> None:
-    """``(N, E)``: one bar a token, divided among its experts."""
+    """``(N, E)``: one bar per token, divided among its experts."""
     tokens, experts = weights.shape
     rows = np.arange(tokens)
     starts = np.cumsum(weights, axis=1) - weights
@@ -192,6 +192,6 @@ def _draw_weights(axes: Any, weights: npt.NDArray[np.float32]) -> None:
 def _outline_crops(axes: Any, explanation: Explanation, *, linewidth: float) -> None:
     size = explanation.crop_size
     for top, left in explanation.windows:
-        x, y = left - 0.5, top - 0.5  # the centre of a pixel lies on its index
+        x, y = left - 0.5, top - 0.5  # pixel centres are at integer coordinates
         corners = [x, x + size, x + size, x, x], [y, y, y + size, y + size, y]
         axes.plot(*corners, color="white", linewidth=linewidth, alpha=0.8)

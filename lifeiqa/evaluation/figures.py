@@ -1,6 +1,6 @@
-"""Figures of an evaluation: the scatter of the scores, and the agreement by kind of distortion.
+"""Figures of an evaluation: a scatter plot, and the agreement by kind of distortion.
 
-They are drawn without pyplot, so that nothing global changes and no display is needed.
+They are drawn without pyplot, so no global state changes and no display is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _POINTS, _CURVE, _GREY = "#33669a", "#c8402f", "#6b6b6b"
 
 
 def write_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write ``scatter.png``, and ``distortions.png`` where the table names distortions.
+    """Write ``scatter.png``, and ``distortions.png`` if the table names distortions.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -43,7 +43,7 @@ def scatter(evaluation: Evaluation) -> Any:
     predicted, human = np.asarray(evaluation.predicted), np.asarray(evaluation.table.scores)
     figures = evaluation.agreement
     figure, axes = _blank((5.4, 5.0))
-    # Many images make a cloud: smaller and fainter points keep its density visible.
+    # With many images, smaller and fainter points keep the density visible.
     size, alpha = (16, 0.55) if len(human) <= 1000 else (6, 0.3)
     axes.scatter(predicted, human, s=size, alpha=alpha, color=_POINTS, linewidths=0)
     fit = fit_logistic4(evaluation.aligned, human)

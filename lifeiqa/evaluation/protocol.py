@@ -1,4 +1,4 @@
-"""Which images a figure is measured on, and what the model knew of them."""
+"""Which images a figure is measured on, and whether the model was trained on them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ EVERY = "every image of the table"
 
 
 def take_part(table: Table, part: Part, split: Split | None = None) -> tuple[Table, str]:
-    """One part of a table, and the words for it in a report.
+    """One part of a table, and its description for a report.
 
     Args:
-        table: the whole of it.
-        part: which part; ``"all"`` is the table as it is.
-        split: a saved split; None takes the official one of the table.
+        table: the whole table.
+        part: which part; ``"all"`` is the whole table.
+        split: a saved split; None takes the official split of the table.
 
     Raises:
-        DatasetError: there is no such split, or the part is empty.
+        DatasetError: the table has no official split, or the part is empty.
     """
     if part == "all":
         return table, EVERY
@@ -36,8 +36,8 @@ def take_part(table: Table, part: Part, split: Split | None = None) -> tuple[Tab
         origin = "the official split"
     else:
         raise DatasetError(
-            f"{table.name}: there is no {part} part, as it has no official split. "
-            f"Give a saved one with --split, or take --part all"
+            f"{table.name}: has no {part} part, because it has no official split. "
+            f"Name a saved split with --split, or use --part all"
         )
     if not len(chosen):
         raise DatasetError(f"{table.name}: the {part} part of {origin} is empty")
@@ -45,14 +45,15 @@ def take_part(table: Table, part: Part, split: Split | None = None) -> tuple[Tab
 
 
 def protocol(manifest: Manifest, table: Table, part: str) -> str:
-    """What was measured on, and whether the model's training record knows these images.
+    """A description of the images, and whether the model's training record contains them.
 
-    The record names its tables and counts their images, which is all that can be compared.
+    The record has the names of its tables and their numbers of images, and only these can be
+    compared.
 
     Args:
         manifest: of the model.
-        table: the images that are measured on.
-        part: which they are, see `take_part`.
+        table: the images of the evaluation.
+        part: their description, see `take_part`.
     """
     trained = manifest.training.get("protocol")
     own = f"; it was trained by the protocol {trained!r}" if trained else ""
@@ -63,30 +64,36 @@ def _known(manifest: Manifest, table: Table) -> str:
     record, learned = manifest.training, manifest.labels.dataset
     if _is(record.get("val"), table):
         return (
-            f"its training record says that {table.name} ({len(table)} images) chose the "
-            f"checkpoint: expect less on others"
+            f"according to its training record, the checkpoint was chosen on {table.name} "
+            f"({len(table)} images): expect lower figures on other images"
         )
     if _is(record.get("train"), table):
         return (
-            f"its training record says that the model learned these images ({table.name}, "
-            f"{len(table)}): the figures tell nothing about others"
+            f"according to its training record, the model was trained on {table.name} "
+            f"({len(table)} images): the figures say nothing about other images"
         )
     if table.labels is not None and table.labels.dataset.lower() != learned.lower():
-        return f"across data sets: the model learned {learned}"
+        return f"across data sets: the model was trained on {learned}"
     sides = [
         f"{what} {side['name']} ({side['images']} images)"
-        for what, side in (("learned", record.get("train")), ("was chosen on", record.get("val")))
+        for what, side in (
+            ("was trained on", record.get("train")),
+            ("chosen on", record.get("val")),
+        )
         if isinstance(side, dict) and side.keys() >= {"name", "images"}
     ]
     if not sides:
-        return f"the model learned {learned}, its record does not say which images"
-    return f"the model {' and '.join(sides)} of {learned}; whether any of them is here is not known"
+        return f"the model was trained on {learned}; its record does not say on which images"
+    return (
+        f"the model {' and '.join(sides)} of {learned}; whether these images are among them is not "
+        f"known"
+    )
 
 
 def _is(side: Any, table: Table) -> bool:
     """Whether a side of a training record is this table.
 
-    By its fingerprint; an older record has only its name and number of images.
+    Compared by fingerprint. Older records have only the name and the number of images.
     """
     if not isinstance(side, dict):
         return False

@@ -1,4 +1,4 @@
-"""What an evaluation found, for people, for machines and row by row."""
+"""The result of an evaluation: as text, as JSON, and as a CSV of predictions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TITLES = {
     "plcc_logistic5": "PLCC logistic 5",
     "rmse": "RMSE logistic 4",
 }
-"""The figures of an `Agreement`, in the order of a report."""
+"""The figures of an `Agreement`, in the order of the report."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class DistortionAgreement:
         n: number of images.
         srocc: Spearman's rank correlation.
         plcc: Pearson's correlation of the raw scores.
-        srocc_interval: its bootstrap interval; None without resamples.
+        srocc_interval: bootstrap interval of SROCC; None without resamples.
     """
 
     n: int
@@ -48,19 +48,19 @@ class DistortionAgreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Predicted against human scores, and all that tells what the figures mean.
+    """Predicted against human scores, and what is needed to interpret the figures.
 
     Attributes:
         manifest: of the model.
-        runtime: what ran it.
+        runtime: what ran the model.
         crops: the crop plan.
         table: the images with their human scores.
         predicted: score of each image, in the model's label units.
-        protocol: which images these are, and what the model knew of them.
+        protocol: which images these are, and whether the model was trained on them.
         agreement: of the human scores with the predictions, aligned in direction.
         intervals: 95 % bootstrap intervals by figure; empty without resamples.
-        resamples: how many; 0 for none.
-        per_distortion: by kind, in the order of the table; empty where the table names none.
+        resamples: number of resamples; 0 for none.
+        per_distortion: by kind, in the order of the table; empty if the table names no kinds.
     """
 
     manifest: Manifest
@@ -76,16 +76,16 @@ class Evaluation:
 
     @property
     def direction(self) -> Direction:
-        """Of the human scores; that of the model where the table does not declare its own."""
+        """Direction of the human scores; that of the model if the table declares none."""
         return (self.table.labels or self.manifest.labels).direction
 
     @property
     def aligned(self) -> FloatArray:
-        """The predictions ``(n,)`` with the sign under which a good model correlates positively."""
+        """The predictions ``(n,)``, signed so that a good model correlates positively."""
         return aligned(self.predicted, self.manifest, self.table)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without the predictions; NaN becomes None, as JSON has none."""
+        """Plain values for JSON, without the predictions. NaN becomes None."""
         figures = dataclasses.asdict(self.agreement)
         values = {
             "model": self.manifest.name,
@@ -127,14 +127,14 @@ class Evaluation:
 
 
 def aligned(predicted: npt.ArrayLike, manifest: Manifest, table: Table) -> FloatArray:
-    """Predictions ``(n,)``, negated where the model and the table differ in direction."""
+    """Predictions ``(n,)``, negated if the model and the table differ in direction."""
     labels = table.labels or manifest.labels
     sign = 1.0 if labels.direction == manifest.labels.direction else -1.0
     return sign * np.asarray(predicted, dtype=np.float64)
 
 
 def write_predictions(evaluation: Evaluation, path: Path) -> None:
-    """Write a CSV with a row for each image: its path, both scores, and what its table knows."""
+    """Write a CSV with a row for each image: path, both scores, reference and distortion."""
     table = evaluation.table
     columns = {
         "path": [printable(path) for path in table.paths],

@@ -1,1 +1,1 @@
-"""Scoring inside other people's frameworks; a module imports only where its framework is used."""
+"""Scoring inside other frameworks. No module imports its framework before it is used."""

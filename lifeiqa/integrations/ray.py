@@ -1,4 +1,4 @@
-"""Scores the images of a Ray Dataset.
+"""Score the images of a Ray Dataset.
 
 ::
 
@@ -6,13 +6,12 @@
         ScoreBatch,
         fn_constructor_kwargs={"column": "path"},
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=8),  # each with a session and a CPU of its own
+        compute=ray.data.ActorPoolStrategy(size=8),  # each with its own session and CPU
         num_cpus=1,
     )
 
-Actors must leave a CPU of the cluster free: without one Ray cannot read or write, and waits for
-ever.
-``examples/ray_score.py`` is a whole program. This module itself does not import Ray.
+Leave one CPU of the cluster without an actor: Ray needs it to read and write, and else waits
+forever. ``examples/ray_score.py`` is a complete program. This module does not import Ray.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from lifeiqa.runtimes.provider import without_provider
 from lifeiqa.scorer import SCORER_BATCH, Scorer, not_a_number, score_in_batches
 
 Batch: TypeAlias = Any
-"""A ``pyarrow.Table``, or a dict of columns: numpy arrays as Ray has them by default."""
+"""A ``pyarrow.Table``, or a dict of numpy arrays, Ray's default."""
 
 COLUMNS = {
     "score": "float64",
@@ -44,35 +43,35 @@ COLUMNS = {
     "error": "string",
     "message": "string",
 }
-"""The columns that are added, with their types in Arrow; see `lifeiqa.bulk.rows.Row`."""
+"""The columns that are added, with their Arrow types; see `lifeiqa.bulk.rows.Row`."""
 
 
 class ScoreBatch:
     """For ``ray.data.Dataset.map_batches``: adds `COLUMNS` to a batch of images.
 
-    Ray makes one in each actor, from arguments that it can pickle, and the session is opened there.
-    Every machine needs the model file under the same path, or the bundled model.
+    Ray creates one in each actor, from arguments that it can pickle, and the session is opened
+    there. Every machine needs the model file at the same path, or uses the bundled model.
 
-    An image that cannot be scored, or a null, is a row whose ``error`` and ``message`` say why
-    and whose ``score``, ``std``, ``width``, ``height`` and ``crops`` are null; for any other row
-    ``error`` and ``message`` are null. Nulls are Arrow's, never NaN, and a column has the same type
-    in every batch, also where all its values are null.
+    An image that cannot be scored, or a null, is a row whose ``error`` and ``message`` say why,
+    and whose ``score``, ``std``, ``width``, ``height`` and ``crops`` are null. In all other rows
+    ``error`` and ``message`` are null. Nulls are Arrow's, never NaN. A column has the same type in
+    every batch, even if all its values are null.
 
-    Crops are joined across images and scored 32 at a time. Beside the batch itself, memory holds
-    these and one decoded image with its crops, however many images a batch has.
+    Crops are scored in batches of 32 across images. Beside the batch of Ray, memory holds these
+    crops and one decoded image, whatever the number of images.
 
     Args:
         column: the column of images: paths, the bytes of files, or uint8 RGB ``(H, W, 3)``.
         model: a model file; None takes the bundled model.
         crops: a crop plan in place of the model's own, see `lifeiqa.preprocess.crops.CropPlan`.
-        runtime: see `lifeiqa.open_session`. Name one where machines differ: runtimes round in
-            different ways.
+        runtime: see `lifeiqa.open_session`. Name one if machines differ: runtimes round
+            differently.
         device: see `lifeiqa.open_session`.
-        threads: CPU threads of the session, by default the one CPU that Ray gives to an actor. Give
-            as many as ``num_cpus``; None leaves it to the runtime, which may take every core.
+        threads: CPU threads of the session. Ray gives one CPU to an actor by default. Pass the
+            value of ``num_cpus``; None leaves it to the runtime, which may use every core.
         max_pixels: the largest image that is decoded.
-        prefix: stands before the name of each column that is added.
-        drop: leave the column of images out of the result. Bytes then do not travel on.
+        prefix: of the name of each added column.
+        drop: leave the column of images out of the result, so that bytes are not passed on.
         provider: deprecated; see ``runtime`` and ``device``.
 
     Raises:
@@ -112,17 +111,17 @@ class ScoreBatch:
         """Score one batch.
 
         Args:
-            batch: a ``pyarrow.Table`` (``batch_format="pyarrow"``), which is best: its other
-                columns stay as they are, and images are copied one at a time. Or a dict of numpy
-                arrays, in which Ray has turned integers with nulls into floats.
+            batch: best a ``pyarrow.Table`` (``batch_format="pyarrow"``): its other columns are
+                unchanged, and images are copied one at a time. Or a dict of numpy arrays, in which
+                Ray has turned integers with nulls into floats.
 
         Returns:
-            The batch in the same form with further columns; in a dict they are Arrow arrays, which
-            have nulls. Rows keep their order.
+            The batch in the same form with more columns. In a dict these are Arrow arrays, which
+            can have nulls. Rows keep their order.
 
         Raises:
-            ConfigError: there is no such column, or the batch has one of `COLUMNS` already.
-            LifeIQAError: the session failed, which says nothing about an image.
+            ConfigError: the batch lacks the column of images, or has one of `COLUMNS` already.
+            LifeIQAError: the session failed. This says nothing about an image.
         """
         table = isinstance(batch, self._arrow.Table)
         self._require_columns(batch.column_names if table else list(batch))
@@ -142,13 +141,13 @@ class ScoreBatch:
     def _require_columns(self, names: list[str]) -> None:
         if self._column not in names:
             raise ConfigError(
-                f"there is no column {self._column!r} in a batch of {', '.join(names)}: "
-                f"name the one that holds the images"
+                f"no column {self._column!r} in a batch of {', '.join(names)}: "
+                f"name the column of images"
             )
         taken = [self._prefix + name for name in COLUMNS if self._prefix + name in names]
         if taken:
             raise ConfigError(
-                f"the batch has {', '.join(taken)} already: give a prefix, for instance 'iqa_'"
+                f"the batch has {', '.join(taken)} already: pass a prefix, for instance 'iqa_'"
             )
 
     def _rows(self, images: Iterable[Any]) -> list[dict[str, Any]]:
@@ -166,7 +165,7 @@ class ScoreBatch:
         return rows
 
     def _cuts(self, images: Iterable[Any]) -> Iterator[tuple[dict[str, Any], Pixels | None]]:
-        """What a row knows before the image is scored, and the crops ``(N, S, S, 3)``."""
+        """The values of a row before the image is scored, and the crops ``(N, S, S, 3)``."""
         for image in images:
             if isinstance(image, str | bytes | np.ndarray):
                 found = self._scorer.cutting.cut_or_error(image)
@@ -184,5 +183,5 @@ class ScoreBatch:
 
 
 def _failure(error: LifeIQAError, name: str = "") -> dict[str, Any]:
-    """The row of an error; it names the image already, in the column of images."""
+    """The values of a row for an error, without the name of the image, which another column has."""
     return {"error": type(error).__name__, "message": str(error).removeprefix(f"{name}: ")}

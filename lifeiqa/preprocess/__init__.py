@@ -1,1 +1,1 @@
-"""An image file becomes crops: decode, RGB rows on demand, integrity, resize, crop plan."""
+"""An image becomes crops: decode, check for damage, resize, cut; here or in processes."""

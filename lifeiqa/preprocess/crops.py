@@ -156,13 +156,13 @@ def working_size(height: int, width: int, short_side: int | None, size: int) -> 
     if sides[0] * sides[1] > MAX_PIXELS:
         raise ImageError(
             f"an image of {width}x{height} is too thin: with its short side at {target} it would "
-            f"be {sides[1]}x{sides[0]}. Cut it before scoring"
+            f"be {sides[1]}x{sides[0]}. Crop it before scoring"
         )
     return sides[0], sides[1]
 
 
 def resize(image: R, height: int, width: int, resample: Resample) -> R | Pixels:
-    """Resize RGB uint8 by two one-axis passes, step 3; an image of that size is returned."""
+    """Resize RGB uint8 by two one-axis passes, step 3. One of that size is returned."""
     old_height, old_width = image.shape[:2]
     if (height, width) == (old_height, old_width):
         return image
@@ -181,7 +181,7 @@ def resize(image: R, height: int, width: int, resample: Resample) -> R | Pixels:
 
 
 def with_plan(preprocessing: Preprocessing, crops: str | None) -> Preprocessing:
-    """The same preprocessing under another crop plan; None keeps the model's own."""
+    """The same preprocessing with another crop plan; None keeps the model's own."""
     CropPlan.parse(preprocessing.crops if crops is None else crops)
     if crops is None:
         return preprocessing

@@ -1,8 +1,8 @@
-"""From a file, bytes, a Pillow image or an array to RGB uint8, by one policy.
+"""Decode a file, bytes, a Pillow image or an array to RGB uint8, by one policy.
 
 Step 1 of docs/reference/preprocessing.md is the specification: formats, orientation, bit depth,
-transparency, colour, limits, and what is an error. No decoder of Pillow is tried but those named
-there, and nothing is written to standard output or standard error, not even by C libraries.
+transparency, colour, limits, and what is an error. Of Pillow's decoders only those named there are
+tried. Nothing is written to standard output or standard error, not even by C libraries.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from PIL import (
 )
 
 from lifeiqa.errors import ImageError
-from lifeiqa.preprocess.integrity import is_animated_late, require_few_scans, require_sums
+from lifeiqa.preprocess.integrity import is_animated_late, require_checksums, require_few_scans
 from lifeiqa.preprocess.raster import PillowRaster, Raster, quietly
 from lifeiqa.preprocess.raster import Pixels as Pixels  # part of what this module offers
 
@@ -55,22 +55,22 @@ _PLUGINS = (
     WebPImagePlugin.WebPImageFile,
 )
 FORMATS = tuple(plugin.format for plugin in _PLUGINS if plugin.format in Image.OPEN)
-"""Pillow's names of the formats that are read."""
+"""Pillow's names of the supported formats."""
 # fmt: off
 SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
 })
 # fmt: on
-"""File name endings that a search of a folder takes for images."""
+"""File name endings of images, for searches of a folder."""
 MAX_PIXELS = 128_000_000
-"""Largest image decoded unless the caller says otherwise: 128 megapixels, 384 MB as RGB."""
+"""Default limit of an image's width times height: 128 megapixels, 384 MB as RGB."""
 
 _ORIENTATION_TAG = 0x0112
 _GREY_TAGS = (0x0102, 0x0106, 0x0153)  # BitsPerSample, PhotometricInterpretation, SampleFormat
 _WHITE_IS_ZERO, _SIGNED = 0, (2,)
 
-# Pillow logs what it does not understand in a file; only a program that asks for that sees it.
+# Pillow logs what it does not understand in a file. Only programs that configure logging see it.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
@@ -82,19 +82,20 @@ def decode(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         max_pixels: largest width times height accepted. Pillow itself stops at 178,956,970.
 
     Returns:
-        A contiguous uint8 array ``(H, W, 3)``; an array that already is one is returned as it is.
+        A contiguous uint8 array ``(H, W, 3)``. An array that already is one is returned itself.
 
     Raises:
-        ImageError: it is not an image, is damaged or too large; names the file and the cause.
+        ImageError: it is not an image, is damaged, or is too large. The message names the image
+            and the cause.
     """
     raster = load(source, max_pixels=max_pixels)
     return raster.pixels() if isinstance(raster, PillowRaster) else raster
 
 
 def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Raster:
-    """`decode`, but RGB rows are made as they are asked for, unless an array is given.
+    """Like `decode`, but RGB rows are made on demand, unless an array is given.
 
-    So a large image takes what Pillow takes to decode and keep it, and little more.
+    So a large image takes little more memory than Pillow needs to decode and keep it.
     """
     if isinstance(source, np.ndarray):
         return _checked_array(source)
@@ -111,18 +112,17 @@ def load(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Raster:
         bits = _bits(image)
         _load(image)
         raster = PillowRaster(image, _orientation(image), bits)
-        raster[:1]  # what Pillow cannot convert to RGB is found here
+        raster[:1]  # raises now if Pillow cannot convert it to RGB
         return raster
 
 
 def size_in_header(
     source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[int, int]:
-    """Width and height of an image as it is stored, from its header; no pixel is decoded.
+    """Width and height of an image as it is stored, read from its header.
 
     Raises:
-        ImageError: it is not an image or is too large, as `decode` would find. Damage behind
-            the header is for `decode` to find.
+        ImageError: it is not an image or is too large. Damage after the header is not found.
     """
     name = describe(source)
     with _explained(name), _opened(source) as image:
@@ -141,17 +141,17 @@ def describe(source: ImageSource) -> str:
 
 @contextlib.contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Whatever goes wrong inside becomes an `ImageError` that names the image and the cause."""
+    """Turn any exception into an `ImageError` that names the image and the cause."""
     try:
         yield
     except Exception as error:  # Pillow's decoders raise almost anything on a hostile file
         cause = str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
-            cause = f"not an image in a format that is read ({', '.join(FORMATS)})"
+            cause = f"not an image in a supported format ({', '.join(FORMATS)})"
         elif isinstance(error, OSError) and error.strerror:
             cause = error.strerror
         elif isinstance(error, MemoryError):
-            cause = "decoding it takes more memory than there is"
+            cause = "out of memory while decoding"
         raise ImageError(f"{name}: {cause}") from error
 
 
@@ -168,7 +168,7 @@ def _opened(
     source: str | os.PathLike[str] | bytes | Image.Image,
 ) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
-        yield source  # whoever opened it closes it
+        yield source  # the caller opened it, and closes it
         return
     with _stream(source) as stream:
         with quietly():
@@ -182,59 +182,65 @@ def _stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
         return io.BytesIO(source)
     path = Path(source)
     if not _may_be_read(path.stat().st_mode):
-        raise ImageError("a pipe, a socket or a device; save the image in a file")
-    # Given a path, Pillow would map some files into memory, by other rules than it reads bytes by.
+        raise ImageError(
+            "a pipe, a socket or a device, not a regular file; save the image to a file"
+        )
+    # Given a path, Pillow would map some files into memory, and read those by other rules.
     return path.open("rb")
 
 
 def _may_be_read(mode: int) -> bool:
-    # A pipe may wait for ever and a device may never end; to open a folder fails by itself.
+    # A pipe may block forever and a device may never end. Opening a folder fails by itself.
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _require_whole(image: Image.Image) -> None:
     if isinstance(image, PngImagePlugin.PngImageFile):
-        require_sums(cast(IO[bytes], image.fp))
+        require_checksums(cast(IO[bytes], image.fp))
     elif isinstance(image, JpegImagePlugin.JpegImageFile):
         require_few_scans(cast(IO[bytes], image.fp))
 
 
 def _bits(image: Image.Image) -> int:
-    """Bits of a sample of a grey image that is deeper than 8."""
+    """Bits of a sample of a grey image of more than 8 bits."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return 16
-    with quietly():  # tags are parsed when they are asked for
+    with quietly():  # tags are parsed on access
         bits, photometric, form = map(image.tag_v2.get, _GREY_TAGS)
     if image.mode == "L" and form == _SIGNED:
-        raise ImageError("signed samples of 8 bits, which Pillow takes for unsigned; convert them")
+        raise ImageError(
+            "signed 8-bit samples, which Pillow reads as unsigned; convert them to unsigned"
+        )
     if image.mode == "I" and bits == (32,):
-        raise ImageError("samples of 32 bits; grey images of 8 or 16 bits are read")
+        raise ImageError("32-bit samples; grey images of 8 or 16 bits are supported")
     if image.mode.startswith("I") and photometric == _WHITE_IS_ZERO:
-        raise ImageError("16-bit grey whose 0 is white, which Pillow does not invert; invert it")
+        raise ImageError(
+            "16-bit grey samples where 0 is white, which Pillow does not invert; invert them"
+        )
     return 12 if bits == (12,) else 16
 
 
 def _load(image: Image.Image) -> None:
     if image.format == "TIFF":
         _hush_libtiff()
-        with quietly():  # it checks the size and reads the tags once more
+        with quietly():  # Pillow checks the size and reads the tags again
             image.load()
     elif isinstance(image, PngImagePlugin.PngImageFile) and _is_animated_late(image):
         with quietly():
             image.load()
-    else:  # without the lock: most decoders let other threads run meanwhile
+    else:  # without the lock of quietly: most decoders let other threads run
         image.load()
 
 
 def _is_animated_late(image: PngImagePlugin.PngImageFile) -> bool:
-    # A caller's image may be loaded already, and its file closed.
+    # The caller's image may be loaded already, and its file closed.
     return image.fp is not None and is_animated_late(image.fp)
 
 
 @functools.cache
 def _hush_libtiff() -> None:
-    """Keep libtiff from writing to standard error; Pillow raises what it finds wrong anyway."""
-    # Where Pillow's module holds libtiff within itself, the function may be out of reach.
+    """Stop libtiff from writing to standard error. Pillow raises the errors anyway."""
+    # Where libtiff is linked into Pillow's module, the function may not be exported.
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
@@ -243,7 +249,7 @@ def _orientation(image: Image.Image) -> object:
     try:
         with quietly():
             return image.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # a damaged EXIF block says nothing about the pixels
+    except Exception:  # the pixels may be good even if the EXIF block is damaged
         return None
 
 

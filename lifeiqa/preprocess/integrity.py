@@ -1,4 +1,4 @@
-"""Damage in a JPEG or a PNG that Pillow ignores and `lifeiqa.preprocess.decode` refuses."""
+"""Damage in a JPEG or PNG file that Pillow ignores and `lifeiqa.preprocess.decode` refuses."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import zlib
 from typing import IO
 
 MAX_SCANS = 100
-"""Most scans of a JPEG that are decoded. Encoders write up to about twenty; each may take as long
-as the whole image, whatever its few bytes."""
+"""Most scans of a JPEG that are decoded. Encoders write up to about twenty. A scan of a few bytes
+may take as long to decode as the whole image."""
 
 _BLOCK = 1 << 20
 # Neither a stuffed zero, a restart nor a fill byte.
@@ -20,7 +20,7 @@ _END, _SCAN = 0xD9, 0xDA
 
 
 def require_few_scans(file: IO[bytes]) -> None:
-    """Refuse a JPEG of more than `MAX_SCANS` scans; the file stays where it was.
+    """Refuse a JPEG of more than `MAX_SCANS` scans. The file keeps its position.
 
     Raises:
         ValueError: it has more.
@@ -39,17 +39,17 @@ def require_few_scans(file: IO[bytes]) -> None:
         elif kind == _SCAN:
             scans += 1
             if scans == 1 and data[place + 2 : place + 3] == components:
-                return  # all of the image; libjpeg takes no scan after it
+                return  # the scan holds all components, and libjpeg reads none after it
             if scans > MAX_SCANS:
                 raise ValueError(f"more than {MAX_SCANS} scans; save it again")
         if kind not in _NO_LENGTH:
             place += int.from_bytes(data[place : place + 2], "big")
 
 
-def require_sums(file: IO[bytes]) -> None:
-    """Refuse a PNG with a damaged chunk among those that make its pixels; the file stays in place.
+def require_checksums(file: IO[bytes]) -> None:
+    """Refuse a PNG with a wrong checksum in a critical chunk. The file keeps its position.
 
-    What stands behind the pixels is left aside, and so are chunks that are marked as ancillary.
+    Chunks after the pixels, and ancillary chunks, are not checked.
 
     Raises:
         ValueError: a checksum is wrong or the file ends before its pixels do.
@@ -76,9 +76,9 @@ def require_sums(file: IO[bytes]) -> None:
 
 
 def is_animated_late(file: IO[bytes]) -> bool:
-    """Whether a chunk of a PNG behind its pixels calls it an animation; the file stays in place.
+    """Whether a PNG has an animation chunk after its pixels. The file keeps its position.
 
-    It means nothing there, and Pillow warns of it amid decoding.
+    The chunk means nothing there, but Pillow warns about it while it decodes.
     """
     at = file.tell()
     file.seek(8)

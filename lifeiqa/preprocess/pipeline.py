@@ -1,4 +1,4 @@
-"""From an image, wherever it is, to what scoring needs of it."""
+"""From an image to its crops, size and thumbnail; one image, or many in processes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""A decoded image, of which RGB rows are made as they are asked for.
+"""A decoded image whose RGB rows are made on demand.
 
-Pillow keeps four bytes a pixel, 400 MB for 100 megapixels. Turning, converting and compositing such
-an image whole would take as much again for each step; a strip of rows at a time takes next to
-nothing.
+Pillow keeps four bytes per pixel, 400 MB for 100 megapixels. To rotate, convert and composite such
+an image as a whole would take as much again for each step. A strip of rows takes almost nothing.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from lifeiqa.errors import ImageError
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """RGB image, uint8 ``(H, W, 3)``."""
 
-# Pillow warns about sizes and tags through the process-wide filters, which only one thread may
-# change at a time. Whatever is done quietly is short, so the lock costs nothing.
+# Pillow warns about sizes and tags. Warning filters are those of the whole process: only one thread
+# may change them at a time. What runs under the lock is short, so the lock costs nothing.
 _warnings_lock = threading.Lock()
-_STRIP = 1 << 19  # pixels; a strip and its forms stay within the cache
+_STRIP = 1 << 19  # pixels; a strip and its copies fit into the cache
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,9 +42,9 @@ class PillowRaster:
     Like an array it has a ``shape``, and ``raster[top:bottom]`` are rows.
 
     Args:
-        image: as it is stored, loaded.
-        orientation: how EXIF numbers the way that it is stored; anything else counts as upright.
-        bits: of a sample, where the image is grey and deeper than 8.
+        image: loaded, as it is stored.
+        orientation: the EXIF orientation, 1 to 8; anything else counts as upright.
+        bits: of a sample of a grey image of more than 8 bits.
 
     Raises:
         ImageError: its samples have no fixed range.
@@ -55,10 +54,10 @@ class PillowRaster:
         if image.mode == "F":
             raise ImageError("floating-point samples have no fixed range; convert to 8 bits")
         if image.mode == "I":
-            low, high = image.getextrema()  # of the whole image, whatever rows are asked for
+            low, high = image.getextrema()  # of the whole image, not of the rows on demand
             if low < 0 or high > 65535:  # type: ignore[operator]  # a pair for one channel
                 raise ImageError(
-                    f"samples run from {low} to {high}; grey images of 8 or 16 bits are read"
+                    f"samples run from {low} to {high}; grey images of 8 or 16 bits are supported"
                 )
         self._image = image
         self._bits = bits
@@ -71,11 +70,13 @@ class PillowRaster:
         return np.asarray(self.rows(rows))
 
     def rows(self, rows: slice) -> Image.Image:
-        """These rows for Pillow, mode RGB; not to be changed."""
+        """These rows as a Pillow image of mode RGB; read-only."""
         top, bottom, _ = rows.indices(self.shape[0])
         strip = self._image
         if (top, bottom) != (0, self.shape[0]):
-            with quietly():  # one row alone may be larger than what Pillow warns about
+            with (
+                quietly()
+            ):  # a single row may have more pixels than Pillow accepts without a warning
                 strip = strip.crop(self._stored_box(top, bottom))
         if self._orientation != 1:
             strip = strip.transpose(_TRANSPOSES[self._orientation])
@@ -89,7 +90,7 @@ class PillowRaster:
         return pixels
 
     def _stored_box(self, top: int, bottom: int) -> tuple[int, int, int, int]:
-        """Left, upper, right and lower edge of upright rows in the stored image."""
+        """Left, upper, right and lower edge, in the stored image, of upright rows."""
         width, height = self._image.size
         across = self._orientation >= 5  # rows are stored as columns
         if self._orientation in (3, 4, 7, 8):  # the last row is stored first
@@ -99,23 +100,23 @@ class PillowRaster:
 
 
 Raster: TypeAlias = Pixels | PillowRaster
-"""Something with a ``shape`` ``(H, W, 3)`` and RGB rows."""
+"""An image with a ``shape`` ``(H, W, 3)`` whose slices are RGB rows."""
 
 
 def rows_of(raster: Raster, rows: slice) -> Image.Image:
-    """Rows for Pillow, mode RGB; not to be changed."""
+    """Rows as a Pillow image of mode RGB; read-only."""
     return raster.rows(rows) if isinstance(raster, PillowRaster) else Image.fromarray(raster[rows])
 
 
 def strips(length: int, breadth: int) -> Iterator[slice]:
-    """Divide ``length`` rows of ``breadth`` pixels into pieces that are cheap to work on."""
+    """Divide ``length`` rows of ``breadth`` pixels into strips that fit into the cache."""
     step = max(1, _STRIP // breadth)
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Let Pillow's warnings pass unseen."""
+    """Suppress Pillow's warnings."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

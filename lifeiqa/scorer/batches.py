@@ -6,6 +6,7 @@ This is the one place where crops of several images share a run of the model: `S
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -37,18 +38,24 @@ class _Waiting(Generic[T]):
 
 
 def score_in_batches(
-    images: Iterable[tuple[T, Pixels | None]], session: Session, *, batch: int | None
+    images: Iterable[tuple[T, Pixels | None]],
+    session: Session,
+    *,
+    batch: int | None,
+    most_waiting: float = math.inf,
 ) -> Iterator[tuple[T, Score | None]]:
     """Score the crops of images in full batches, across images and in their order.
 
-    Which crops share a run follows from the order of the images alone. Beside the crops of the run
-    to come, memory holds a tag for each image whose turn has not come.
+    Which crops share a run follows from the order of the images alone. Memory holds the crops of
+    the next run, and the tags of images that are not complete.
 
     Args:
-        images: anything that tells an image from others, and its crops ``(N, S, S, 3)``; None for
-            an image that needs no score, but keeps its place in the order.
+        images: a tag for each image, of any type, and its crops ``(N, S, S, 3)``; None for an image
+            that needs no score, but keeps its place in the order.
         session: runs the crops.
         batch: crops in one run; None runs those of each image by themselves, at most 32 in a run.
+        most_waiting: images that may wait for a batch to fill. Beyond, a smaller one is run: after
+            one image with crops there may come any number without.
 
     Yields:
         The tags, in order, each with its score, which may be NaN.
@@ -60,7 +67,7 @@ def score_in_batches(
     crops: deque[tuple[_Waiting[T], Pixels]] = deque()
 
     def run(least: int) -> Iterator[tuple[T, Score | None]]:
-        """Run batches while there are this many crops, then give what is complete."""
+        """Run batches while there are this many crops, then yield what is complete."""
         while len(crops) >= least:
             count = min(batch or SCORER_BATCH, len(crops))
             owners, pieces = zip(*(crops.popleft() for _ in range(count)), strict=True)
@@ -84,6 +91,8 @@ def score_in_batches(
         queue.append(waiting)
         crops.extend((waiting, crop) for crop in (() if own is None else own))
         yield from run(batch or 1)
+        if len(queue) > most_waiting:
+            yield from run(1)
     yield from run(1)
     if failed is not None:
         raise failed

@@ -1,4 +1,4 @@
-"""From an image, or many, to scores."""
+"""Score an image, or many."""
 
 from __future__ import annotations
 
@@ -160,7 +160,9 @@ class Scorer(Closeable):
         self, cuts: Generator[Cut | LifeIQAError], batch: int | None, on_error: OnError
     ) -> Generator[Score | LifeIQAError]:
         with contextlib.closing(cuts):  # ends the processes even if a traceback holds this frame
-            scored = score_in_batches(map(_with_crops, cuts), self.session, batch=batch)
+            scored = score_in_batches(
+                map(_with_crops, cuts), self.session, batch=batch, most_waiting=4 * (batch or 1)
+            )
             for error, score in scored:
                 outcome = cast(LifeIQAError, error) if score is None else score.or_error()
                 if isinstance(outcome, LifeIQAError) and on_error == "raise":

@@ -156,7 +156,7 @@ def test_a_message_does_not_name_the_image_again(rows_of, tmp_path, monkeypatch,
 
     assert (file.path, file.error) == (path, "ImageError")
     for row in (file, data):
-        assert row.message.startswith("not an image in a format that is read")
+        assert row.message.startswith("not an image in a supported format")
 
 
 def test_what_a_library_says_of_a_file_is_one_line(rows_of):

@@ -84,7 +84,7 @@ def test_a_bad_file_of_any_name_breaks_no_form_of_rows(model, folder, monkeypatc
         assert sorted(found) == sorted(["./10.png", "./20.png", "./30.png", *bad])
         messages = {row["message"] for row in found.values() if row["error"]}
         assert {message.partition(" (")[0] for message in messages} == {
-            "not an image in a format that is read"
+            "not an image in a supported format"
         }
     elif style == "table":
         assert len(done.stdout.splitlines()) == 7

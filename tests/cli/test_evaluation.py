@@ -187,7 +187,7 @@ def test_a_published_data_set_is_read_by_its_name(model, tmp_path):
     assert report["srocc"] > 0.99
     assert report["resampled"] == "references"
     assert report["per_distortion"]["contrast"]["n"] == 116
-    assert "across data sets: the model learned greys" in report["protocol"]
+    assert "across data sets: the model was trained on greys" in report["protocol"]
 
 
 def test_a_checkpoint_goes_through_the_same_scorer(images, labels, tmp_path):
@@ -234,5 +234,5 @@ def test_a_part_without_any_split_is_bad_input(model, images, tmp_path):
 
     result = evaluate(model, tmp_path / "plain.csv", "--images", images, "--part", "test")
 
-    assert "plain: there is no test part" in result.stderr
+    assert "plain: has no test part" in result.stderr
     assert result.exit_code == 2

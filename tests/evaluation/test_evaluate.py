@@ -191,7 +191,7 @@ def test_the_report_prints_every_figure_and_every_note(scorer, table):
     for name in ("SROCC", "KRCC", "PLCC raw", "PLCC logistic 4", "PLCC logistic 5", "RMSE"):
         assert f"\n{name} " in text
     assert f"{found.agreement.srocc:.4f}" in text
-    assert "note  logistic 4: no fit, 4 scores cannot judge" in text
+    assert "note  logistic 4: no fit, 4 scores are too few" in text
     assert scorer.manifest.sha256 in text
 
 

@@ -124,7 +124,7 @@ def test_every_network_has_a_figure_of_what_it_has(name, tmp_path):
     drawn = words(figure)
     assert sum(text.startswith("token ") and ":" in text for text in drawn) == 6
     assert ("weights of the experts" in drawn) == (config.head == "moe")
-    assert ("attention, times that of an even spread" in drawn) == (config.memory_stage is not None)
+    assert ("attention relative to uniform" in drawn) == (config.memory_stage is not None)
     with Image.open(tmp_path / "figure.png") as written:
         assert np.ptp(np.asarray(written.convert("L"))) == 255
 

@@ -59,18 +59,20 @@ def test_an_empty_part_is_refused():
 def test_a_part_of_a_table_without_split_is_refused():
     table = Table(name="plain", paths=TABLE.paths, scores=TABLE.scores)
 
-    with pytest.raises(DatasetError, match=r"plain: there is no test part.*--split"):
+    with pytest.raises(DatasetError, match=r"plain: has no test part.*--split"):
         take_part(table, "test")
 
 
 def test_images_that_chose_the_checkpoint_are_called_so():
-    assert "greys val (2 images) chose the checkpoint" in said(TABLE.take([1, 2], "greys val"))
+    assert "the checkpoint was chosen on greys val (2 images)" in said(
+        TABLE.take([1, 2], "greys val")
+    )
 
 
 def test_images_that_were_learned_are_called_so():
     text = said(TABLE.take(range(6), "greys train"))
 
-    assert "the model learned these images (greys train, 6)" in text
+    assert "the model was trained on greys train (6 images): the figures say nothing" in text
     assert "tell nothing about others" in text
 
 
@@ -78,17 +80,17 @@ def test_images_that_were_learned_are_called_so():
 def test_another_number_or_name_is_another_table(table):
     text = said(table)
 
-    assert "chose the checkpoint: expect" not in text
-    assert "learned greys train (6 images) and was chosen on greys val (2 images)" in text
-    assert "whether any of them is here is not known" in text
+    assert "the checkpoint was chosen on" not in text
+    assert "was trained on greys train (6 images) and chosen on greys val (2 images)" in text
+    assert "whether these images are among them is not known" in text
 
 
 def test_a_fingerprint_tells_more_than_a_name():
     chosen, other = TABLE.take([1, 2], "greys val"), TABLE.take([2, 3], "greys val")
     record = {"val": {"name": "renamed", "images": 2, "sha256": chosen.sha256}}
 
-    assert "chose the checkpoint: expect" in said(chosen, record)
-    assert "chose the checkpoint: expect" not in said(other, record)
+    assert "the checkpoint was chosen on" in said(chosen, record)
+    assert "the checkpoint was chosen on" not in said(other, record)
 
 
 @pytest.mark.parametrize(("name", "across"), [("other", True), ("Greys", False)])
@@ -96,19 +98,19 @@ def test_another_data_set_is_called_so_whatever_the_case_of_its_name(name, acros
     labels = Labels(dataset=name, low=0, high=1)
     table = Table(name="new", paths=TABLE.paths[:2], scores=(0.0, 1.0), labels=labels)
 
-    assert ("across data sets: the model learned greys" in said(table)) == across
+    assert ("across data sets: the model was trained on greys" in said(table)) == across
 
 
 def test_images_of_the_record_are_never_called_another_data_set():
     labels = Labels(dataset="Greys 2", low=0, high=1)
     table = Table(name="greys val", paths=TABLE.paths[:2], scores=(0.0, 1.0), labels=labels)
 
-    assert "chose the checkpoint" in said(table)
+    assert "the checkpoint was chosen on" in said(table)
 
 
 @pytest.mark.parametrize("training", [{}, {"train": "all of it"}, {"train": {"name": "x"}}])
 def test_a_record_that_says_nothing_is_not_made_to(training):
-    assert "its record does not say which images" in said(TABLE, training)
+    assert "its record does not say on which images" in said(TABLE, training)
 
 
 def test_the_part_and_the_training_protocol_are_repeated():

@@ -166,7 +166,7 @@ def test_a_batch_without_the_column_is_refused(model, form):
 def test_columns_of_the_user_are_not_overwritten(model, paths, form):
     batch = batch_of(form, path=paths[:1], width=[7], error=["mine"])
 
-    with pytest.raises(ConfigError, match="has width, error already: give a prefix"):
+    with pytest.raises(ConfigError, match="has width, error already: pass a prefix"):
         score_batch(model)(batch)
 
     (row,) = rows_of(score_batch(model, prefix="iqa_")(batch))

@@ -83,7 +83,7 @@ def test_a_png_whose_checksum_is_wrong_is_refused_up_to_its_last_pixel():
 
 @needs("jpg_2000")
 def test_jpeg_2000_is_refused_since_its_decoder_hides_truncation():
-    with pytest.raises(ImageError, match="not an image in a format that is read"):
+    with pytest.raises(ImageError, match="not an image in a supported format"):
         decode(encoded(pattern(), "JPEG2000"))
 
 
@@ -127,7 +127,7 @@ def test_other_decoders_of_pillow_are_never_tried(kind, tmp_path):
     path = tmp_path / "disguised.png"
     path.write_bytes(encoded(pattern(), kind))
     assert kind not in FORMATS
-    with pytest.raises(ImageError, match=r"disguised\.png: not an image in a format that is read"):
+    with pytest.raises(ImageError, match=r"disguised\.png: not an image in a supported format"):
         decode(path)
 
 
@@ -280,7 +280,7 @@ def test_real_photographs_are_decoded(path):
 def test_a_tiff_of_32_bit_samples_is_refused():
     """They were taken for 16 bits: an image of 0 to 255 was all but black."""
     levels = Image.fromarray(np.arange(48, dtype=np.int32).reshape(6, 8))
-    with pytest.raises(ImageError, match="samples of 32 bits"):
+    with pytest.raises(ImageError, match="32-bit samples"):
         decode(encoded(levels, "TIFF"))
 
 
@@ -289,7 +289,7 @@ def test_memory_that_runs_out_is_an_error_that_says_so(monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(decode_module, "_load", greedy)
-    with pytest.raises(ImageError, match="bytes>: decoding it takes more memory than there is"):
+    with pytest.raises(ImageError, match="bytes>: out of memory while decoding"):
         decode(encoded(pattern(), "PNG"))
 
 

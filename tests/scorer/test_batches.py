@@ -57,6 +57,23 @@ def test_an_image_without_crops_keeps_its_place():
     ]
 
 
+def test_a_smaller_batch_is_run_when_too_many_images_wait():
+    session, asked = GreyMeter(), []
+
+    def images():
+        yield "good", tiny.crops(7)
+        for number in range(100):
+            asked.append(number)
+            yield number, None
+
+    found = score_in_batches(images(), session, batch=8, most_waiting=10)
+
+    assert next(found)[1].value == 7
+    assert len(asked) == 10
+    assert [tag for tag, _ in found] == list(range(100))
+    assert session.sizes == [1]
+
+
 def test_what_is_complete_comes_before_the_next_image_is_asked_for():
     asked = []
 

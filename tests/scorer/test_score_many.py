@@ -151,6 +151,17 @@ def test_little_is_read_ahead_of_what_was_taken(scorer, paths, workers):
     assert not decoders()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_endless_errors_do_not_hold_a_score_back(scorer, paths, workers):
+    images = itertools.chain(paths[3:4], itertools.repeat("lost.png"))
+
+    scores = scorer.score_many(images, workers=workers, on_error="return")
+
+    assert next(scores).value == 3
+    assert isinstance(next(scores), ImageError)
+    scores.close()
+
+
 def test_memory_holds_few_images_at_once(scorer):
     alive = []
     most = 0

@@ -1,1 +1,1 @@
-"""What is to be scored: files, folders, patterns, lists, tables, archives, videos, addresses."""
+"""Names become items: files, folders, patterns, lists, tables, archives, videos, addresses."""

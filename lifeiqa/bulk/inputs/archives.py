@@ -1,13 +1,13 @@
-"""Images in tar archives, WebDataset shards among them, in the order in which they lie there.
+"""Images in tar archives, including WebDataset shards, in the order of the archive.
 
-Nothing is unpacked: of an archive that is not compressed an image is an offset and a size, of a
-compressed one its bytes. The headers are walked here and not by `tarfile`, which remembers every
-member, reads extended headers of any size, and takes a damaged header for the archive's end.
+Nothing is unpacked to disk. In an uncompressed archive an image is an offset and a size, in a
+compressed one its bytes. The headers are read here and not by `tarfile`, which keeps every member
+in memory, reads extended headers of any size, and takes a damaged header for the end.
 
-- A member counts by its suffix. A link, sparse file or device with an image's suffix is a row
-  with its error.
-- An archive that is damaged or cut off gives its images up to there, then a row with its error.
-- It ends with a block of zeros, as the format has it. Without one it may be half an archive.
+- A member is an image if its suffix is that of one. A link, sparse file or device with such a
+  suffix is a row with an error.
+- A damaged or truncated archive gives its images up to the damage, then a row with an error.
+- A block of zeros ends an archive, as the format requires. Without one it may be incomplete.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from lifeiqa.text import printable
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """File name endings of archives."""
 MAX_BYTES = 256 << 20
-"""The largest image that is taken out of a compressed archive, in bytes."""
+"""The largest image that is read from a compressed archive, in bytes."""
 
-_RATIO = 200  # images are compressed already; text shrinks to a tenth
+_RATIO = 200  # images are compressed already, and text shrinks to a tenth
 _BLOCK = 512
-_MAX_EXTENSION = 1 << 20  # bytes that only say a long name or a large size
+_MAX_EXTENSION = 1 << 20  # bytes that only state a long name or a large size
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _EXTENSIONS = (*_PAX, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=]+)=")
@@ -50,7 +50,7 @@ _COMPRESSIONS: dict[bytes, Callable[[io.BufferedReader], io.BufferedIOBase]] = {
 
 
 class _Header(NamedTuple):
-    """A member: its name, its type as `tarfile` has it, and where its data lie."""
+    """A member: its name, its type as in `tarfile`, and where its data are."""
 
     name: str
     type: bytes
@@ -60,10 +60,10 @@ class _Header(NamedTuple):
 
 
 def members(archive: str) -> Iterator[Item]:
-    """The images of an archive, then, if something is wrong with it, a failure of its name.
+    """The images of an archive; if it is damaged, then a failure with its name.
 
     Args:
-        archive: path of the file. What it holds decides whether it is compressed.
+        archive: path of the file. Its content decides whether it is compressed.
     """
     try:
         with contextlib.ExitStack() as files:
@@ -78,7 +78,7 @@ def members(archive: str) -> Iterator[Item]:
                 if header.type != tarfile.DIRTYPE and _is_image(header.name):
                     origin = _origin(archive, header, stream, end)
                     yield Item(printable(f"{archive}/{header.name}"), origin)
-            while end is None and stream.read(_MAX_EXTENSION):  # its checksum is at its end
+            while end is None and stream.read(_MAX_EXTENSION):  # a checksum is at the end
                 _require_within(stream.tell(), most, end)
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         cause = (error.strerror if isinstance(error, OSError) else None) or error
@@ -86,7 +86,7 @@ def members(archive: str) -> Iterator[Item]:
 
 
 def _require_within(place: int, most: int, end: int | None) -> None:
-    """Refuse to unpack a compressed archive of next to nothing for hours."""
+    """Refuse a small archive that would take hours to decompress."""
     if end is None and place > most:
         raise ValueError(f"it unpacks to more than {most:,} bytes, {_RATIO} times its size")
 
@@ -104,18 +104,20 @@ def _is_image(name: str) -> bool:
 
 
 def _origin(archive: str, header: _Header, stream: io.BufferedIOBase, end: int | None) -> Origin:
-    """Where the image of a header lies; the stream stands at its data.
+    """Where the image of a header is. The stream is at its data.
 
     Args:
         archive: path of the file.
         header: of a member with the suffix of an image.
-        stream: the archive, uncompressed.
-        end: size of the archive's file; None for one that is compressed.
+        stream: the decompressed archive.
+        end: size of an uncompressed archive; None for a compressed one.
     """
     if header.type in (tarfile.LNKTYPE, tarfile.SYMTYPE):
         return Failure("ImageError", "a link; links in archives are not followed")
     if header.type not in tarfile.REGULAR_TYPES or header.sparse:
-        return Failure("ImageError", "no regular file in its archive, but a device or a sparse one")
+        return Failure(
+            "ImageError", "a device or a sparse file; only regular files of an archive are read"
+        )
     if end is not None:
         if header.offset + header.size > end:
             raise EOFError(f"it ends inside {printable(header.name)}")
@@ -123,14 +125,14 @@ def _origin(archive: str, header: _Header, stream: io.BufferedIOBase, end: int |
     if header.size > MAX_BYTES:
         return Failure(
             "ImageError",
-            f"has {header.size:,} bytes, more than {MAX_BYTES:,}, the most that is taken out of a "
-            f"compressed archive. Unpack it, or do not compress the archive",
+            f"has {header.size:,} bytes; at most {MAX_BYTES:,} are read from a compressed archive. "
+            f"Unpack the archive, or do not compress it",
         )
     return Data(_exactly(stream, header.size, f"inside {printable(header.name)}"))
 
 
 def _headers(stream: io.BufferedIOBase) -> Iterator[_Header]:
-    """Every member; while a header is out, the stream stands at its data.
+    """Every member. When a header is yielded, the stream is at its data.
 
     Raises:
         EOFError: the archive ends before its closing block.
@@ -142,7 +144,7 @@ def _headers(stream: io.BufferedIOBase) -> Iterator[_Header]:
 
 
 def _header(stream: io.BufferedIOBase) -> _Header | None:
-    """The next member's header, with what extended headers say before it; None at the end."""
+    """The next member's header, including its extended headers; None at the end."""
     said: dict[str, str] = {}
     while True:
         at = stream.tell()
@@ -163,12 +165,12 @@ def _header(stream: io.BufferedIOBase) -> _Header | None:
         elif info.type in _PAX:
             said.update(_records(data))
     more = info.type == tarfile.GNUTYPE_SPARSE and block[482]
-    while more:  # the map of its holes goes on
+    while more:  # the sparse map continues
         more = _exactly(stream, _BLOCK, "inside an extended header")[504]
-    # Links, folders and devices have no data, whatever size they state.
+    # Links, folders and devices have no data, whatever their stated size.
     has_data = info.isreg() or info.type not in tarfile.SUPPORTED_TYPES
     size = int(said.get("size", info.size)) if has_data else 0
-    if size < 0:  # the walk would go backwards, for ever
+    if size < 0:  # would go backwards, and loop forever
         raise ValueError(f"the header at byte {at:,} states {size:,} bytes")
     return _Header(
         said.get("GNU.sparse.name") or said.get("path") or info.name,

@@ -1,17 +1,17 @@
-"""Inputs as they are named on the command line, one after another as items.
+"""The inputs of the command line become items, one after another.
 
-- A file is an image, whatever its suffix; but for archives, tables and videos, which are known by
-  theirs. One that is not there becomes a row with its error.
-- A folder gives its images and videos by suffix, in the order of their names' bytes; with
-  ``recursive`` those of the folders below as well. Linked files are taken, linked folders are not
-  gone into. Archives and tables count only where they are named.
-- A pattern that the shell left alone, such as ``"shards/**/*.tar"``, gives what matches, each as
-  if it had been named. Folders count too, unless ``**`` ends the pattern.
-- An address counts only with ``allow_http``. Behind it there must be an image.
-- ``-`` reads names from standard input, each as if it had been given here; patterns excepted.
-- A cell of a table names an image, a video or an http.
+- A file is an image, whatever its suffix. Archives, tables and videos are known by their suffixes.
+  A file that does not exist becomes a row with an error.
+- A folder stands for its images and videos, found by suffix, ordered by the bytes of their names;
+  with ``recursive`` also for those in the folders below. Links to files are followed, links to
+  folders are not. Archives and tables in a folder are skipped.
+- A pattern that the shell did not expand, such as ``"shards/**/*.tar"``, stands for all that
+  matches, as if each were named. It matches folders too, unless it ends in ``**``.
+- An address needs ``allow_http``, and must be that of an image.
+- ``-`` reads names from standard input, each as if it were named here. Patterns are not expanded.
+- A cell of a table names an image, a video or an address.
 
-What is wrong with one image, folder or archive becomes an item of its own, a `Failure`.
+An error of one image, folder or archive becomes an item of its own, a `Failure`.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class InputOptions:
 
     Attributes:
         recursive: look below folders too.
-        nul: names on standard input are separated by NUL bytes, as ``find -print0`` does.
-        column: the column of a table that holds paths; None takes the first of the usual names.
-        images: folder that relative paths in tables start from; None means the table's own.
+        nul: names on standard input end with NUL bytes, as ``find -print0`` writes them.
+        column: column of a table with the paths; None takes the first of the usual names.
+        images: folder that relative paths in tables start from; None is the table's own folder.
         allow_http: fetch images from http and https addresses.
         sampling: which frames of a video are scored.
     """
@@ -66,19 +66,19 @@ class InputOptions:
 
 
 def items(inputs: Sequence[str], options: InputOptions | None = None) -> Iterator[Item]:
-    """Everything that the inputs name, lazily and always in the same order.
+    """All items that the inputs name, lazily and always in the same order.
 
-    Memory does not grow with the number of images, but for the names of one folder at a time.
+    Memory does not grow with the number of images, except for the names of one folder.
 
     Args:
-        inputs: as they stand on the command line; bytes that are no UTF-8 as surrogates.
+        inputs: as on the command line, with surrogates for bytes that are not UTF-8.
         options: how they are read.
 
     Raises:
-        DatasetError: while it runs: the one input is a folder, pattern or list without any image,
-            or a table that cannot be read or lacks the column. Of several inputs such a one
-            becomes a `Failure`.
-        MissingDependencyError: while it runs: a Parquet table without pyarrow.
+        DatasetError: during iteration, if the only input is a folder, pattern or list without an
+            image, or a table that cannot be read or lacks the column. Of several inputs, such an
+            input becomes a `Failure`.
+        MissingDependencyError: during iteration: a Parquet table, and pyarrow is not installed.
     """
     options = options or InputOptions()
     for text in inputs:
@@ -88,16 +88,17 @@ def items(inputs: Sequence[str], options: InputOptions | None = None) -> Iterato
 
 def _input(text: str, options: InputOptions) -> Iterator[Item]:
     if text == "-":
-        return _or_refuse(_listed(options), "standard input: the list holds no name")
+        return _or_refuse(_listed(options), "standard input: the list of names is empty")
     if _is_pattern(text):
         return _or_refuse(
-            _matching(text, options), f"{printable(text)}: no file has this name or matches it"
+            _matching(text, options),
+            f"{printable(text)}: no file has this name or matches this pattern",
         )
     return _named(text, options)
 
 
 def _or_failure(found: Iterator[Item], name: str) -> Iterator[Item]:
-    """What was found; where it cannot be read, a failure: the other inputs are to be scored."""
+    """The items; if they cannot be read, a failure, so that the other inputs are scored."""
     try:
         yield from found
     except DatasetError as error:
@@ -105,7 +106,7 @@ def _or_failure(found: Iterator[Item], name: str) -> Iterator[Item]:
 
 
 def _or_refuse(found: Iterator[Item], message: str) -> Iterator[Item]:
-    """What was found; nothing is an error."""
+    """The items; an error if there are none."""
     empty = True
     for item in found:
         empty = False
@@ -115,7 +116,7 @@ def _or_refuse(found: Iterator[Item], message: str) -> Iterator[Item]:
 
 
 def _listed(options: InputOptions) -> Iterator[Item]:
-    if sys.stdin is None:  # it was closed before Python began
+    if sys.stdin is None:  # it was closed before Python started
         return
     stream = cast(io.BufferedIOBase, sys.stdin.buffer)
     for text in name_lists.names(stream, nul=options.nul):
@@ -134,7 +135,7 @@ def _matching(text: str, options: InputOptions) -> Iterator[Item]:
 
 
 def _is_pattern(text: str) -> bool:
-    """A file may have a name that looks like a pattern, and an address may hold a "?"."""
+    """Whether a text is a pattern, and not a file or address that contains such characters."""
     return search.is_pattern(text) and not is_address(text) and not os.path.lexists(text)
 
 
@@ -149,7 +150,7 @@ def _named(text: str, options: InputOptions) -> Iterator[Item]:
         message = f"{name}: no image in this archive ({_SUFFIXES})"
         yield from _or_refuse(archives.members(text), message)
     elif text.lower().endswith(tables.TABLE_SUFFIXES):
-        message = f"{name}: the table has a header and no row"
+        message = f"{name}: the table has a header but no rows"
         yield from _or_refuse(_in_table(text, options), message)
     else:
         yield _one(text, options)
@@ -182,7 +183,7 @@ def _in_table(table: str, options: InputOptions) -> Iterator[Item]:
 
 
 def _one(text: str, options: InputOptions, base: str = "") -> Item:
-    """An image, a video or an http."""
+    """An image, a video or an address."""
     if is_address(text):
         return _address(text, options)
     path = os.path.join(base, text)  # noqa: PTH118 - a Path costs several times as much

@@ -1,4 +1,4 @@
-"""Lists of names, as ``find`` writes them: one a line, or each ended by a NUL byte."""
+"""Lists of names as ``find`` writes them: one per line, or each ended by a NUL byte."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from lifeiqa.errors import DatasetError
 
 _LONGEST = 1 << 16
-"""Bytes of one name; the longest path of Linux has 4,096, a signed address some thousands."""
+"""Bytes of one name. The longest path on Linux has 4,096; a signed address has some thousands."""
 
 
 def names(stream: io.BufferedIOBase, *, nul: bool = False) -> Iterator[str]:
-    r"""The names of a list, as soon as they are written; empty ones are left out.
+    r"""The names of a list, as soon as they are written. Empty names are skipped.
 
     Args:
-        stream: what is read; never more than a block of it is held.
-        nul: names are separated by NUL bytes and may hold any other, line ends included.
-            Otherwise by line ends, "\n" or "\r\n".
+        stream: the list. At most one block of it is in memory.
+        nul: names are separated by NUL bytes, and may contain any other byte, also line ends.
+            Otherwise they are separated by line ends, "\n" or "\r\n".
 
     Raises:
-        DatasetError: a name of more than 65,536 bytes: this is no list of names.
+        DatasetError: a name has more than 65,536 bytes, so this is not a list of names.
     """
     separator = b"\0" if nul else b"\n"
     rest = b""
@@ -43,6 +43,6 @@ def _name(name: bytes, nul: bool) -> Iterator[str]:
 def _require_short(name: bytes) -> None:
     if len(name) > _LONGEST:
         raise DatasetError(
-            f"a name in the list has more than {_LONGEST:,} bytes: it begins with {name[:20]!r}. "
-            f"Write one name a line, or separate them by NUL bytes and say so"
+            f"a name in the list has more than {_LONGEST:,} bytes; it begins with {name[:20]!r}. "
+            f"Write one name per line, or separate names by NUL bytes and pass --null"
         )

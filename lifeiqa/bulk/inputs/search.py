@@ -20,12 +20,12 @@ _FILE, _FOLDER, _LINKED_FOLDER = range(3)
 
 
 class Found(NamedTuple):
-    """Something that a search came upon.
+    """Something that a search found.
 
     Attributes:
-        path: the folder that was searched, joined with what was found below it.
-        is_folder: whether it is one, or a link to one.
-        error: why this folder could not be read; None for whatever was found.
+        path: the searched folder, joined with the path below it.
+        is_folder: whether it is a folder, or a link to one.
+        error: why this folder could not be read; None for anything that was found.
     """
 
     path: str
@@ -35,10 +35,10 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Pattern:
-    """What is looked for below a folder: a pattern of names for each level.
+    """What to look for below a folder: a pattern of names for each level.
 
     Attributes:
-        parts: patterns as `fnmatch` reads them; ``**`` stands for any number of levels, or none.
+        parts: patterns of `fnmatch`; ``**`` stands for any number of levels, including none.
         hidden: whether names that begin with a dot match patterns that do not.
     """
 
@@ -47,14 +47,14 @@ class Pattern:
 
     @property
     def start(self) -> frozenset[int]:
-        """The places in the pattern at which a name in the searched folder may stand."""
+        """The positions in the pattern that a name in the searched folder may have."""
         return self._with_skipped({0})
 
     def after(self, places: frozenset[int], name: str, kind: int) -> frozenset[int]:
-        """The places at which names below this one may stand, if it stood at one of ``places``.
+        """The positions that names below this one may have, if it had one of ``places``.
 
-        The place behind the last part means that the name itself ends a match. ``**`` goes into
-        no linked folder: a link may lead round in a circle.
+        The position after the last part means that the name itself completes a match. ``**`` does
+        not enter linked folders: a link may lead back to its own folder.
         """
         found = set()
         for place in places - {len(self.parts)}:
@@ -77,12 +77,12 @@ class Pattern:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a path that does not exist can be meant as a pattern."""
+    """Whether a path that does not exist may be meant as a pattern."""
     return _MAGIC.search(text) is not None
 
 
 def split_pattern(text: str) -> tuple[str, Pattern]:
-    """The folder to search, "" for the current one, and what to look for below it."""
+    """The folder to search, "" for the current folder, and the pattern below it."""
     parts = Path(text).parts
     fixed = list(itertools.takewhile(lambda part: not is_pattern(part), parts))
     return os.path.join("", *fixed), Pattern(parts[len(fixed) :])  # noqa: PTH118 - Path("") is "."
@@ -91,19 +91,19 @@ def split_pattern(text: str) -> tuple[str, Pattern]:
 def search(
     folder: str, pattern: Pattern, wanted: Callable[[str], bool] = lambda name: True
 ) -> Iterator[Found]:
-    """Everything below a folder that matches, depth first, in the order of the names' bytes.
+    """Everything below a folder that matches, depth first, ordered by the bytes of the names.
 
     Args:
-        folder: where to look; "" for the current folder.
+        folder: the folder to search; "" for the current folder.
         pattern: what to look for.
-        wanted: whether a file that matches counts, by its name.
+        wanted: whether a matching file counts, by its name.
 
     Yields:
-        Files and folders; and a folder that cannot be read, with its error, in place of what is
-        in it.
+        Files and folders. A folder that cannot be read comes with its error, in place of its
+        contents.
     """
     end = len(pattern.parts)
-    # A stack of our own: folders may lie deeper than Python recurses.
+    # An explicit stack: folders may be nested deeper than Python can recurse.
     levels = [(folder, pattern.start, _entries(folder, wanted))]
     while levels:
         parent, places, entries = levels[-1]
@@ -125,7 +125,7 @@ def search(
 
 
 def _entries(folder: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
-    """Names in a folder and what they are, in the order of their bytes."""
+    """The names in a folder and their kinds, ordered by the bytes of the names."""
     names, folders = [], {}
     with os.scandir(folder or ".") as entries:
         for entry in entries:
@@ -144,6 +144,6 @@ def _kind(entry: os.DirEntry[str]) -> int:
     try:
         if not entry.is_dir():
             return _FILE
-    except OSError:  # a link to itself, for instance: whoever opens it says what is wrong
+    except OSError:  # for instance a link to itself: opening it will tell what is wrong
         return _FILE
     return _LINKED_FOLDER if entry.is_symlink() else _FOLDER

@@ -1,4 +1,4 @@
-"""Tables of image paths, CSV or Parquet, read a piece at a time."""
+"""Tables of image paths, CSV or Parquet, read piece by piece."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USUAL_COLUMNS = (
     "dist_name", "url",
 )
 # fmt: on
-"""Names of a column of paths; of those that a table has the first is taken, unless one is named."""
+"""Usual names of a column of paths. The first that a table has is used, unless one is named."""
 _ROWS = 4096
 _LONGEST_LINE = 1 << 20  # characters
 _LONGEST_PATH = 1 << 16  # bytes
@@ -28,15 +28,16 @@ _TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "bi
 
 
 def paths(table: str, column: str | None = None) -> Iterator[tuple[str, str | None]]:
-    """Each row of a table: what messages call it, and its path, or None where the cell is empty.
+    """For each row of a table, its name in messages, and its path; None for an empty cell.
 
     Args:
-        table: path of a CSV with a header, UTF-8 or the bytes of file names, or of a Parquet file.
-        column: the column of paths; None takes the first of `USUAL_COLUMNS` that is there.
+        table: path of a CSV with a header, in UTF-8 or with raw bytes in file names, or of a
+            Parquet file.
+        column: the column of paths; None takes the first of `USUAL_COLUMNS` that the table has.
 
     Raises:
-        DatasetError: the table cannot be read, or cannot be read on; or it has no such column.
-        MissingDependencyError: it is a Parquet file, and pyarrow is not installed.
+        DatasetError: the table cannot be read, or not to its end, or it has no such column.
+        MissingDependencyError: pyarrow is not installed, and it is a Parquet file.
     """
     read = _parquet if table.lower().endswith(".parquet") else _csv
     return read(table, column)
@@ -44,13 +45,13 @@ def paths(table: str, column: str | None = None) -> Iterator[tuple[str, str | No
 
 def _csv(table: str, column: str | None) -> Iterator[tuple[str, str | None]]:
     try:
-        # Bytes that are no UTF-8 become surrogates, as they do in any path.
+        # Bytes that are not UTF-8 become surrogates, as in any path.
         require_regular(table)
         with Path(table).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
             rows = csv.reader(_lines(stream), strict=True)
             at = _index(table, next(rows, []), column)
             for row in rows:
-                if row:  # a blank line is no row
+                if row:  # skip blank lines
                     yield f"line {rows.line_num}", _text(row[at] if at < len(row) else None)
     except (OSError, ValueError, csv.Error) as error:
         raise _unreadable(table, error) from error
@@ -80,7 +81,7 @@ def _parquet(table: str, column: str | None) -> Iterator[tuple[str, str | None]]
                     f"{printable(table)}: column {printable(names[at])} holds {kind}, not text. "
                     f"Name a column of paths with --column"
                 )
-            # A thread of Arrow would not survive in a process that is forked later.
+            # Arrow's threads would not survive a later fork.
             for batch in file.iter_batches(_ROWS, columns=[names[at]], use_threads=False):
                 for scalar in batch.column(0):
                     row += 1
@@ -90,14 +91,14 @@ def _parquet(table: str, column: str | None) -> Iterator[tuple[str, str | None]]
 
 
 def _cell(arrow: Any, scalar: Any) -> bytes | None:
-    """The bytes of a cell; what is too long for a path is refused before it is copied."""
+    """The bytes of a cell. One that is too long for a path is refused before it is copied."""
     if isinstance(scalar, arrow.DictionaryScalar):
         scalar = scalar.value
     if not scalar.is_valid:
         return None
     content = scalar.as_buffer()
     if content.size > _LONGEST_PATH:
-        raise ValueError(f"a cell of {content.size:,} bytes, and a path is expected")
+        raise ValueError(f"a cell has {content.size:,} bytes; a path is expected")
     return bytes(content)
 
 

@@ -1,1 +1,1 @@
-"""Rows, shards, the ledger, thumbnails, the HTML page, progress."""
+"""What a run writes: rows, shards, the ledger, the gallery, the page; and its progress."""

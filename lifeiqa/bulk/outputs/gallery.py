@@ -1,6 +1,7 @@
-"""Rows and thumbnails on disk, to be read by score when all are there; memory stays bounded.
+"""Rows and thumbnails on disk, read in the order of the scores once all are written.
 
-One SQLite file. It outlives a process that is killed: a batch is in it whole or not at all.
+One SQLite file, so that memory is bounded. After a kill, each batch is in it as a whole or not at
+all.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ Entry: TypeAlias = tuple[Row, bytes | None]
 """A row and its thumbnail, a small WebP."""
 
 _FORMAT = 3
-"""Version of the tables, in the file's ``user_version``."""
+"""Version of the tables, stored in ``user_version``."""
 _CACHE_KIB = 16 * 1024
-# A batch's rows take consecutive numbers from this multiple of the batch's own: replacing a batch
-# is a range of the primary key, and the order of equal scores does not depend on resumed runs.
+# The rows of batch N are numbered from N times this. So a batch is a range of the primary key, and
+# the order of equal scores does not depend on whether a run was resumed.
 _BATCH_SPAN = 1 << 32
 
 _COLUMNS = [field.name for field in dataclasses.fields(Row)]
 _FAILED = "score IS NULL"
 _VIDEO = "score IS NOT NULL AND p5 IS NOT NULL"
 _IMAGE = "score IS NOT NULL AND p5 IS NULL"
-# The columns have no types, so that values come back as they were put in. A row is 3 KB with its
-# thumbnail: what is counted and sorted is in an index, which stays small.
+# The columns have no types, so that values are read as they were written. A row with its thumbnail
+# has 3 KB: what is counted and sorted is in an index, which stays small.
 _TABLES = f"""
 CREATE TABLE batches (number INTEGER PRIMARY KEY, rows INTEGER);
 CREATE TABLE rows (id INTEGER PRIMARY KEY, {", ".join(_COLUMNS)}, thumbnail);
@@ -48,13 +49,13 @@ PRAGMA user_version = {_FORMAT};
 
 @dataclass(frozen=True)
 class Counts:
-    """How many rows there are of each kind.
+    """Number of rows of each kind.
 
     Attributes:
-        images: with a score; frames of videos are among them.
-        frames: with a score.
-        videos: with a score pooled over their frames.
-        failures: without a score.
+        images: images and frames with a score.
+        frames: frames with a score.
+        videos: videos with a score, pooled over their frames.
+        failures: rows without a score.
     """
 
     images: int
@@ -69,12 +70,12 @@ class Gallery(Closeable):
     A row is an image (or a frame), a video (it has ``p5``), or a failure (it has no score).
 
     Args:
-        path: the file, which is made where there is none; None takes a temporary one, which is
-            gone when the gallery is closed or its process killed.
+        path: the file, created if it does not exist; None takes a temporary file, which disappears
+            when the gallery is closed or its process is killed.
 
     Raises:
-        OutputError: the file cannot be opened, or is no gallery of this version. Every method
-            raises it as well, where the disk is full or the file damaged.
+        OutputError: the file cannot be opened, or is not a gallery of this version. All methods
+            raise it too, if the disk is full or the file is damaged.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -82,7 +83,7 @@ class Gallery(Closeable):
         if path is not None:
             self.name = str(path)
         with self._explained():
-            # SQLite's own temporary file has no name, so no killed process leaves one behind.
+            # SQLite's own temporary file has no name, so a killed process leaves nothing behind.
             self._connection = sqlite3.connect(path or "", isolation_level=None)
         try:
             self._prepare()
@@ -104,13 +105,13 @@ class Gallery(Closeable):
 
     @contextlib.contextmanager
     def batch(self, number: int) -> Iterator[Callable[[Row, bytes | None], None]]:
-        """Yield a function that adds a row and its thumbnail; what it adds is kept as a whole.
+        """Yield a function that adds a row and its thumbnail. All rows are kept, or none.
 
-        A batch of this number that is there already is replaced. Where the block raises, or the
-        process is killed, the gallery stays as it was.
+        An earlier batch of this number is replaced. If the block raises, or the process is killed,
+        the gallery is unchanged.
 
         Args:
-            number: from 0; rows of equal score are read in the order of their batches.
+            number: from 0. Rows of equal scores are read in the order of their batches.
         """
         first = number * _BATCH_SPAN
         places = ", ".join("?" * (len(_COLUMNS) + 2))
@@ -131,7 +132,7 @@ class Gallery(Closeable):
                 )
 
     def batches(self) -> dict[int, int]:
-        """How many rows each batch has, by its number."""
+        """Number of rows of each batch, by the number of the batch."""
         with self._explained():
             return dict(self._connection.execute("SELECT number, rows FROM batches").fetchall())
 
@@ -143,7 +144,7 @@ class Gallery(Closeable):
                 self._connection.execute("DELETE FROM batches WHERE number >= ?", (number,))
 
     def counts(self) -> Counts:
-        """How many rows there are of each kind."""
+        """Number of rows of each kind."""
         with self._explained():
             return Counts(
                 self._number(f"SELECT count(*) FROM rows WHERE {_IMAGE}"),
@@ -153,9 +154,9 @@ class Gallery(Closeable):
             )
 
     def extent(self) -> tuple[float, float] | None:
-        """Lowest and highest score of an image; None where there is none."""
+        """Lowest and highest score of an image; None if there is no image."""
         with self._explained():
-            # One query for each: SQLite looks at one end of an index, but walks it for both.
+            # Two queries: SQLite reads one end of the index for each, but scans it for both.
             low, high = (
                 self._connection.execute(
                     f"SELECT {end}(score) FROM rows WHERE {_IMAGE}"
@@ -173,8 +174,8 @@ class Gallery(Closeable):
     def images(self, *, lowest: bool, limit: int) -> Iterator[Entry]:
         """Images and frames by score, from the lowest up or from the highest down.
 
-        Equal scores come in the order in which they were added, or its reverse: the lowest n and
-        the highest m are different rows as long as there are n + m.
+        Equal scores come in the order in which they were added, or in reverse. So the lowest n and
+        the highest m are different rows if there are at least n + m.
         """
         way = "ASC" if lowest else "DESC"
         return self._entries(
@@ -187,7 +188,7 @@ class Gallery(Closeable):
         return self._entries(f"WHERE {_VIDEO} ORDER BY score {way}, id {way} LIMIT ?", limit)
 
     def failure_counts(self) -> dict[str, int]:
-        """Number of failures of each class of error, the most frequent first."""
+        """Number of failures of each error class, the most frequent first."""
         query = (
             f"SELECT error, count(*) FROM rows WHERE {_FAILED} GROUP BY error ORDER BY 2 DESC, 1"
         )
@@ -195,7 +196,7 @@ class Gallery(Closeable):
             return dict(self._connection.execute(query).fetchall())
 
     def failures(self, *, limit: int) -> Iterator[Entry]:
-        """Failures by class of error as `failure_counts` has them, at most ``limit`` of each."""
+        """Failures by error class, in the order of `failure_counts`, at most ``limit`` of each."""
         for error in self.failure_counts():
             yield from self._entries(
                 f"WHERE {_FAILED} AND error = ? ORDER BY id LIMIT ?", error, limit
@@ -226,7 +227,7 @@ class Gallery(Closeable):
                 yield
                 self._connection.execute("COMMIT")
             finally:
-                if self._connection.in_transaction:  # a full disk has rolled back by itself
+                if self._connection.in_transaction:  # a full disk rolls back by itself
                     self._connection.execute("ROLLBACK")
 
     def _explained(self) -> contextlib.AbstractContextManager[None]:
@@ -234,11 +235,11 @@ class Gallery(Closeable):
 
 
 def _values(row: Row) -> list[object]:
-    """The row's columns as SQLite and JSON can both hold them: finite numbers, UTF-8 text."""
+    """The columns of a row as both SQLite and JSON can store them: finite numbers, UTF-8 text."""
     if row.score is None:
         row = dataclasses.replace(row, error=row.error or "LifeIQAError")
     elif not math.isfinite(row.score):
-        message = f"the model gave {row.score}"
+        message = f"the model returned {row.score}"
         row = dataclasses.replace(row, error="ValueError", message=message)
     return [_storable(getattr(row, name)) for name in _COLUMNS]
 

@@ -1,7 +1,7 @@
-"""What a run has scored so far, on disk: memory does not grow with it.
+"""What a run has scored so far, on disk, so that memory does not grow with it.
 
-One SQLite file, in the output folder or a temporary one. What belongs to a shard is written in one
-transaction, so that after a kill the ledger holds whole shards alone.
+One SQLite file, in the output folder or temporary. Each shard is written in one transaction, so
+that after a kill the ledger contains only complete shards.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS shards (
 
 @dataclass(frozen=True)
 class Known:
-    """The score of an image that was seen before, and its deviation over the crops."""
+    """The score of an earlier image, and its standard deviation over the crops."""
 
     score: float
     std: float
@@ -36,14 +36,14 @@ class Known:
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard that is finished.
+    """A finished shard.
 
     Attributes:
         number: from 0.
-        items: number of inputs in it.
-        names: sha256 over their names, in order.
-        rows: number of its rows; a video has many.
-        failures: rows with an error.
+        items: number of its inputs.
+        names: sha256 over the names of the inputs, in order.
+        rows: number of its rows; a video has several.
+        failures: number of rows with an error.
     """
 
     number: int
@@ -54,13 +54,13 @@ class Shard:
 
 
 class Ledger(Closeable):
-    """Scores by the digest of the image, and the shards that are finished.
+    """Scores by the digest of the image, and the finished shards.
 
     Args:
         path: the file; None for a temporary one.
 
     Raises:
-        OutputError: by every method: the file cannot be written or is damaged.
+        OutputError: from every method: the file cannot be written, or is damaged.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -72,21 +72,21 @@ class Ledger(Closeable):
         self._begin()
 
     def known(self, digest: bytes) -> Known | None:
-        """The score of an image, if it was seen before."""
+        """The score of an image that was scored before; else None."""
         query = "SELECT score, std FROM images WHERE digest = ?"
         with self._explained():
             found = self._database.execute(query, [digest]).fetchone()
-        # SQLite has no number that is none: it keeps NULL in its place.
+        # SQLite cannot store NaN: it stores NULL instead.
         return Known(*(math.nan if value is None else value for value in found)) if found else None
 
     def remember(self, digest: bytes, known: Known) -> None:
-        """Note a score, for good once the present shard is finished."""
+        """Add a score. It becomes permanent when the current shard is finished."""
         values = [digest, known.score, known.std, self._shard]
         with self._explained():
             self._database.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?)", values)
 
     def finish(self, shard: Shard) -> None:
-        """Note that a shard is finished, with all that was remembered since the one before."""
+        """Add a finished shard, with all scores that were added since the shard before."""
         with self._explained():
             self._database.execute("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", astuple(shard))
             self._database.execute("COMMIT")
@@ -100,7 +100,7 @@ class Ledger(Closeable):
             return [Shard(*values) for values in self._database.execute(query)]
 
     def forget_from(self, number: int) -> None:
-        """Forget a shard and all after it: they are made again, from this one on."""
+        """Forget this shard and all later ones, which will be made again."""
         with self._explained():
             self._database.execute("DELETE FROM images WHERE shard >= ?", [number])
             self._database.execute("DELETE FROM shards WHERE number >= ?", [number])
@@ -109,7 +109,7 @@ class Ledger(Closeable):
         self._begin()
 
     def close(self) -> None:
-        """Close the file; what belongs to no finished shard is forgotten."""
+        """Close the file. Scores of an unfinished shard are lost."""
         self._database.close()
 
     def _begin(self) -> None:

@@ -1,8 +1,8 @@
-"""A run's scores as one HTML file that needs nothing else: histogram, thumbnails, failures.
+"""The scores of a run as one self-contained HTML file: histogram, thumbnails, failures.
 
-The file is written as it is read from a gallery, so memory does not grow with the number of
-images. Its policy lets a browser run the one script below and fetch nothing. Whatever comes from
-the images stands in blocks of JSON, which the script shows as text.
+The file is written while the gallery is read, so memory does not grow with the number of images.
+Its content security policy allows one script and no requests. Data of the images are in blocks of
+JSON, which the script shows as text.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from lifeiqa.config import Labels
 from lifeiqa.files import atomic_write
 
 IMAGES = 10_000
-"""So many images a page holds; of more, the worst half and the best half of this number."""
+"""Most images of a page. Of more, it holds the worst half and the best half of this number."""
 FAILURES = 1_000
-"""So many failures of one class, and so many videos, a page holds."""
+"""Most videos of a page, and most failures of each class."""
 
 _SOURCES = ("page.html", "page.css", "rows.js", "grid.js", "histogram.js", "page.js")
 _BLOCK = 250
 _BINS = 40
-# The model's columns are the same in every row: they stand in the page's head.
+# The same in every row: they are in the heading.
 _OMITTED = {"model", "model_sha256"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """What the page says of the whole run.
+    """What the page says about the whole run.
 
     Attributes:
         title: of the page.
-        model: its name, as in the rows.
+        model: name of the model, as in the rows.
         model_sha256: of the model file.
         labels: what a score means.
         crops: the crop plan.
-        crop_size: side of a crop in pixels; an image with a shorter side counts as small.
-        written: date and time that the page states.
+        crop_size: side of a crop in pixels. An image with a shorter side counts as small.
+        written: date and time of the page.
     """
 
     title: str
@@ -64,11 +64,11 @@ def write_page(path: Path, gallery: Gallery, heading: Heading, *, limit: int = I
     """Write the page, whole or not at all.
 
     Args:
-        path: where to; a file that is there is replaced.
+        path: the file; an existing file is replaced.
         gallery: all rows of the run.
-        heading: what the page says of the run.
-        limit: so many images are in the page at most. Of more, it holds the worst and the best
-            half of this number; its counts and its histogram are over all.
+        heading: what the page says about the run.
+        limit: most images of the page. Of more, it holds the worst and the best half of this
+            number. Counts and histogram cover all images.
 
     Raises:
         OutputError: the gallery cannot be read.
@@ -88,7 +88,7 @@ def write_page(path: Path, gallery: Gallery, heading: Heading, *, limit: int = I
 
 
 def _template() -> tuple[str, str]:
-    """The page before and after its data, under a policy that names its script and style."""
+    """The page before and after its data, with a policy that names its script and style."""
     page, style, *scripts = (
         (Path(__file__).parent / "html" / name).read_text(encoding="utf-8") for name in _SOURCES
     )
@@ -112,7 +112,7 @@ def _base64(data: bytes | None) -> str | None:
 
 
 def _block(attribute: str, values: Any) -> str:
-    """A block of data in ASCII, which no value in it can end."""
+    """A block of data in ASCII that no value inside can close."""
     text = json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json" {attribute}>{text}</script>\n'
 
@@ -133,23 +133,23 @@ def _about(gallery: Gallery, heading: Heading) -> dict[str, Any]:
 
 
 def edges_between(low: float, high: float, span: float) -> list[float]:
-    """Edges of a histogram: about 40 bins of 1, 2 or 5 times a power of ten.
+    """Edges of a histogram: about 40 bins, each 1, 2 or 5 times a power of ten wide.
 
     Args:
-        low: the lowest score; it lies in the first bin.
-        high: the highest score; it lies below the last edge.
-        span: width of the label range, which widens a range of scores that is next to nothing.
+        low: the lowest score; it falls into the first bin.
+        high: the highest score; it is below the last edge.
+        span: width of the label range, which gives bins a least width when all scores are equal.
     """
     raw = max(high - low, span / 100, abs(high) * 1e-9) / _BINS
     power = math.floor(math.log10(raw))
     multiple = next(m for m in (1, 2, 5, 10) if m * 10.0**power >= raw * (1 - 1e-9))
 
-    def edge(number: int) -> float:  # a quotient of whole numbers is the nearest decimal
+    def edge(number: int) -> float:  # a quotient of integers is the nearest decimal
         return number * multiple / 10**-power if power < 0 else float(number * multiple * 10**power)
 
     first = math.floor(low / (multiple * 10.0**power))
     last = math.floor(high / (multiple * 10.0**power)) + 1
-    # Those quotients are rounded, so each may be one too high or too low.
+    # The quotients are rounded, so either may be off by one.
     first -= edge(first) > low
     last += edge(last) <= high
     return [edge(number) for number in range(first, last + 1)]

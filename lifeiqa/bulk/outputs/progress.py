@@ -1,4 +1,4 @@
-"""A line on the terminal that says how far a run is."""
+"""A progress line on the terminal."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lifeiqa.runtimes.base import Closeable
 
 
 class Progress(Closeable):
-    """Inputs done, a second and left, and failures so far; on standard error.
+    """Inputs done, inputs per second, time left and failures so far, on standard error.
 
     Args:
-        shown: whether to show it; it is shown on a terminal alone.
-        total: counts the inputs, on a thread of its own beside the run: a folder of a million
-            files takes a while. None where they cannot be counted beforehand.
+        shown: whether to show it. It is shown only on a terminal.
+        total: counts the inputs. It runs on a thread of its own, since a folder of a million files
+            takes a while. None if they cannot be counted in advance.
     """
 
     def __init__(self, *, shown: bool, total: Callable[[], int] | None) -> None:
@@ -35,14 +35,14 @@ class Progress(Closeable):
             threading.Thread(target=self._count, args=[total], daemon=True).start()
 
     def skip(self, shards: Iterable[Shard]) -> None:
-        """Count shards that an earlier run has made; they say nothing about the speed."""
+        """Count the shards of an earlier run. They do not count for the speed."""
         shards = list(shards)
         self._bar.initial = self._bar.n = sum(shard.items for shard in shards)
         self._failures += sum(shard.failures for shard in shards)
         self._show_failures()
 
     def saw(self, row: Row) -> None:
-        """Count a row; those of single frames belong to a video that is not done yet."""
+        """Count a row. A row of a frame does not complete its input, the video."""
         if row.error is not None:
             self._failures += 1
             self._show_failures()
@@ -50,7 +50,7 @@ class Progress(Closeable):
             self._bar.update()
 
     def close(self) -> None:
-        """Leave the line as it is, and go on below it."""
+        """Leave the line as it is, and continue below it."""
         self._bar.close()
 
     def _show_failures(self) -> None:
@@ -58,5 +58,5 @@ class Progress(Closeable):
             self._bar.set_postfix_str(f"{self._failures} failed", refresh=False)
 
     def _count(self, total: Callable[[], int]) -> None:
-        with contextlib.suppress(LifeIQAError, OSError):  # the run itself meets it and tells
+        with contextlib.suppress(LifeIQAError, OSError):  # the run itself reports it
             self._bar.total = total()

@@ -1,17 +1,17 @@
-"""An output folder: shards that are whole or absent, and what it takes to go on after a kill.
+"""An output folder: shards that are complete or absent, and what a resumed run needs.
 
 ::
 
-    _run.json         what every row of the folder depends on; another setting is refused
-    _ledger.sqlite    which shards are finished, and the scores of the images in them
-    _gallery.sqlite   rows and thumbnails for the page, where one was asked for
+    _run.json         settings that every row depends on; other settings are refused
+    _ledger.sqlite    which shards are finished, and the scores of their images
+    _gallery.sqlite   rows and thumbnails for the page, if one was requested
     part-00000.csv    rows of the first shard of inputs
-    _finished.json    the totals, once there is no shard left to make
+    _finished.json    the totals, once all shards are written
 
-Readers of data sets in folders pass over names that begin with "_" or ".".
+Readers of data sets in folders skip names that begin with "_" or ".".
 
-A shard's file takes its name last, after the ledger and the gallery have it: what these know and
-the folder lacks is made again.
+A shard's file gets its name last, after the ledger and the gallery have its rows. A shard that they
+have and the folder lacks is made again.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _SETTINGS, _LEDGER, _FINISHED = "_run.json", "_ledger.sqlite", "_finished.json"
 
 
 class Folder(Closeable):
-    """The folder of one run, new or to be gone on with.
+    """The folder of one run, new or resumed.
 
     Args:
-        path: of the folder; made where it is missing.
+        path: the folder; created if it does not exist.
         settings: what every row depends on.
-        style: form of the shards.
+        style: format of the shards.
 
     Raises:
-        ConfigError: it holds something else, or a run with other settings.
-        OutputError: another process writes into it, or it cannot be written.
+        ConfigError: it contains something else, or a run with other settings.
+        OutputError: another process writes to it, or it cannot be written.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], style: Style) -> None:
@@ -68,7 +68,7 @@ class Folder(Closeable):
         self.forget_from(len(self.shards))
 
     def forget_from(self, number: int) -> None:
-        """Forget a shard and all after it, and remove their files: they are made again."""
+        """Forget this shard and all later ones, and remove their files."""
         del self.shards[number:]
         self.ledger.forget_from(number)
         for part in self._path.glob(f"part-*.{self._style}"):
@@ -77,10 +77,10 @@ class Folder(Closeable):
                 part.unlink()
 
     def rest(self, items: Iterator[Item]) -> Iterator[Item]:
-        """The items after those of the finished shards, which have to be the same again.
+        """The items after those of the finished shards, which must be the same as before.
 
         Raises:
-            ConfigError: they are others now.
+            ConfigError: they have changed.
         """
         for shard in self.shards:
             names = Names()
@@ -88,15 +88,15 @@ class Folder(Closeable):
                 names.add(item)
             if (names.count, names.digest) != (shard.items, shard.names):
                 raise ConfigError(
-                    f"{self._path}: the inputs of {self._part(shard.number).name} are not those "
-                    f"of the run that made it: images came, went, changed their order or "
-                    f"lie elsewhere. Score them into another folder"
+                    f"{self._path}: the inputs of {self._part(shard.number).name} differ from "
+                    f"those of the run that made it: images were added, removed, reordered or "
+                    f"moved. Use another output folder"
                 )
         yield from items
 
     @contextlib.contextmanager
     def shard(self, number: int) -> Iterator[Writer]:
-        """A writer for a shard's rows; the shard is there once the block has ended well."""
+        """A writer for a shard's rows. The file appears if the block ends without an error."""
         path = self._part(number)
         try:
             (self._path / _FINISHED).unlink(missing_ok=True)
@@ -106,12 +106,12 @@ class Folder(Closeable):
                 writer.close()
         except OSError as error:
             raise OutputError(
-                f"{path}: {error.strerror or error}. Make room, and run the same command again: "
-                f"it goes on here"
+                f"{path}: {error.strerror or error}. Free disk space and run the same command "
+                f"again; it continues here"
             ) from error
 
     def finish(self, shards: list[Shard]) -> None:
-        """State the totals."""
+        """Write the totals."""
         totals = {
             "shards": len(shards),
             "inputs": sum(shard.items for shard in shards),
@@ -122,7 +122,7 @@ class Folder(Closeable):
             temporary.write_text(json.dumps(totals) + "\n", encoding="utf-8")
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the ledger and release the lock."""
         self.ledger.close()
         self._lock.close()
 
@@ -131,7 +131,7 @@ class Folder(Closeable):
 
 
 class Names:
-    """Count of inputs, and a digest of their names and of where they lie, to know them again."""
+    """Number of inputs, and a digest of their names and places, to recognise them again."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -143,7 +143,7 @@ class Names:
             self._sum.update(os.fsencode(text) + b"\0")
 
     def of(self, decoded: Iterator[tuple[Item, T]]) -> Iterator[tuple[Item, T]]:
-        """Count items, with what came of them, on their way through."""
+        """Pass items through, with their parts, and count them."""
         for item, parts in decoded:
             self.add(item)
             yield item, parts
@@ -154,7 +154,7 @@ class Names:
 
 
 def _place(origin: Origin) -> str:
-    """Where an image lies, whatever the folder that relative paths start from."""
+    """Where an image is, independent of the folder that relative paths start from."""
     if isinstance(origin, File | Video):
         return os.path.abspath(origin.path)  # noqa: PTH100 - a Path costs several times as much
     if isinstance(origin, Member):
@@ -169,28 +169,32 @@ def _locked(path: Path) -> IO[str]:
 
     lock = (path / ".lock").open("w")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it when we are killed
+        fcntl.flock(
+            lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+        )  # the kernel releases it if this process is killed
     except BlockingIOError:
         lock.close()
         raise OutputError(
-            f"{path}: another process writes into this folder; wait for it, or take another folder"
+            f"{path}: another process writes to this folder; wait for it, or use another folder"
         ) from None
     return lock
 
 
 def _require_same(path: Path, settings: dict[str, Any]) -> None:
     file = path / _SETTINGS
-    settings = json.loads(json.dumps(settings))  # as they will be read: tuples are lists
+    settings = json.loads(json.dumps(settings))  # as they will be read: lists, not tuples
     if not file.exists():
         if set(path.iterdir()) - {path / ".lock"}:
-            raise ConfigError(f"{path}: the folder holds other files; name a new or an empty one")
+            raise ConfigError(
+                f"{path}: the folder contains other files; name a new or an empty folder"
+            )
         with atomic_write(file) as temporary:
             temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         return
     try:
         former = dict(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, OSError) as error:
-        raise ConfigError(f"{file}: it cannot be read ({error}); take another folder") from error
+        raise ConfigError(f"{file}: cannot be read ({error}); use another output folder") from error
     changed = [
         f"{name} was {former.get(name)!r} and is {settings.get(name)!r}"
         for name in sorted({*former, *settings})
@@ -198,6 +202,6 @@ def _require_same(path: Path, settings: dict[str, Any]) -> None:
     ]
     if changed:
         raise ConfigError(
-            f"{path}: this run differs from the one that began here: {'; '.join(changed)}. "
-            f"Its rows would not belong together: run it as before, or take another folder"
+            f"{path}: this run differs from the one that started here: {'; '.join(changed)}. "
+            f"Use the same settings, or another output folder"
         )

@@ -1,4 +1,4 @@
-"""Rows as a table for people, CSV, JSON lines or Parquet, into any binary stream."""
+"""Write rows as a table for people, CSV, JSON lines or Parquet to a binary stream."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _ARROW = {"int | None": "int64", "float | None": "float64", "str": "string", "st
 
 
 class Writer(Protocol):
-    """Takes rows one by one; what was written is complete once it is closed."""
+    """Takes rows one by one. The output is complete once it is closed."""
 
     def write(self, row: Row) -> None:
-        """Write one row. Text is flushed, so that a pipe's reader need not wait."""
+        """Write one row. Text is flushed, so that the reader of a pipe need not wait."""
         ...
 
     def close(self) -> None:
-        """Write what is left; the stream stays open."""
+        """Write what is buffered. The stream stays open."""
         ...
 
 
 def open_writer(style: Style, stream: IO[bytes], *, heading: str = "") -> Writer:
     """A writer for a stream.
 
-    What stands before the first row is written with it, so that an error before it is all there is.
+    The header is written with the first row, so that after an earlier error the output is empty.
 
     Args:
-        style: form of the rows.
-        stream: where they go.
-        heading: what stands above a table, which has no column for it.
+        style: format of the rows.
+        stream: takes the rows.
+        heading: a line above a table, which has no column for it.
 
     Raises:
         MissingDependencyError: Parquet needs pyarrow.

@@ -1,1 +1,1 @@
-"""From an item to its crops, inside a process that decodes."""
+"""An item becomes parts, its decoded crops, inside a worker process."""

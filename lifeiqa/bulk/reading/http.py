@@ -1,7 +1,7 @@
-"""An image from an http or https address.
+"""Fetch an image from an http or https address.
 
-No other scheme is ever opened, behind redirections neither. The size, the time of one wait and the
-time of the whole are bounded, whatever the server says or does.
+No other scheme is opened, not even after a redirection. The size, the time of each wait and the
+total time are bounded, whatever the server does.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ _REDIRECTIONS = 10
 def fetch(
     url: str, *, max_bytes: int = MAX_BYTES, wait: float = 10.0, deadline: float = 60.0
 ) -> bytes:
-    """The bytes behind an address.
+    """The bytes at an address.
 
-    A user's name and password in it are sent to its own server, and not where that redirects to.
-    Proxies are taken from the environment: ``http_proxy``, ``https_proxy``, ``no_proxy``.
+    A user name and password in the address are sent to its server, but not to redirection targets.
+    Proxies come from the environment: ``http_proxy``, ``https_proxy``, ``no_proxy``.
 
     Args:
         url: begins with ``http://`` or ``https://``.
-        max_bytes: the largest answer that is taken.
-        wait: seconds that connecting, or waiting for the next bytes, may take.
-        deadline: seconds that all of it may take, but for looking up the host.
+        max_bytes: the largest answer that is accepted.
+        wait: seconds that connecting, or each wait for more bytes, may take.
+        deadline: seconds that everything may take, except the look-up of the host.
 
     Raises:
-        ImageError: there is no answer, or none that is whole and within the bounds; the message
-            names the address and the cause.
+        ImageError: there is no answer, or it is incomplete or out of bounds. The message names the
+            address and the cause.
     """
     with _Deadline(deadline) as limit:
         try:
             data = _read(_opened(url, limit, wait), max_bytes)
-        except Exception as error:  # what servers can make of an answer has no end
+        except Exception as error:  # servers can answer almost anything
             if not limit.over:
                 raise ImageError(f"{shown_address(url)}: {_cause(error, wait)}") from error
         if limit.over:
@@ -59,7 +59,7 @@ def fetch(
 
 
 def _opened(url: str, limit: _Deadline, wait: float) -> http.client.HTTPResponse:
-    """The answer at the end of all redirections."""
+    """The answer after all redirections."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -68,7 +68,7 @@ def _opened(url: str, limit: _Deadline, wait: float) -> http.client.HTTPResponse
         urllib.request.HTTPErrorProcessor(),
     ):
         opener.add_handler(handler)
-    # Not urllib's own redirections: they read an answer whole, however long, before they go on.
+    # Not urllib's redirections: they read the whole answer, of any length, before they continue.
     for _ in range(_REDIRECTIONS):
         try:
             return cast(http.client.HTTPResponse, opener.open(_request(url), timeout=wait))
@@ -80,7 +80,7 @@ def _opened(url: str, limit: _Deadline, wait: float) -> http.client.HTTPResponse
         url = urljoin(url, quote(target, safe=string.punctuation, encoding="latin-1"))
         if not is_address(url):
             raise ImageError(
-                f"redirected to {shown_address(url)}, which is no http or https address"
+                f"redirected to {shown_address(url)}, which is not an http or https address"
             )
     raise ImageError(f"redirected more than {_REDIRECTIONS} times")
 
@@ -103,17 +103,17 @@ def _request(url: str) -> urllib.request.Request:
 
 def _read(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
     with response:
-        stated = response.length  # None for an answer in chunks, or without a length
+        stated = response.length  # None for a chunked answer, or one without a length
         coding = response.headers.get("Content-Encoding", "identity")
         if coding.lower() != "identity":
-            raise ImageError(f"sent as {coding}, though nothing but identity was asked for")
+            raise ImageError(f"sent with Content-Encoding {coding}; only identity is supported")
         if stated is not None and stated > max_bytes:
-            raise ImageError(f"has {stated:,} bytes, more than the {max_bytes:,} that are fetched")
+            raise ImageError(f"has {stated:,} bytes; at most {max_bytes:,} are fetched")
         data = bytearray()
         while block := response.read1(_BLOCK):
             data += block
             if len(data) > max_bytes:
-                raise ImageError(f"has more than the {max_bytes:,} bytes that are fetched")
+                raise ImageError(f"has more than {max_bytes:,} bytes, the most that are fetched")
         if stated is not None and len(data) < stated:
             raise ImageError(f"ended after {len(data):,} of {stated:,} bytes")
         return bytes(data)
@@ -131,9 +131,10 @@ def _cause(error: BaseException, wait: float) -> str:
 
 
 class _Deadline:
-    """When the time is over, connections are shut down, wherever their reader waits.
+    """Shuts connections down when the time is over, wherever their reader waits.
 
-    The timeout of a socket bounds a single wait: with a byte now and then it never comes.
+    The timeout of a socket bounds a single wait. A server that sends a byte now and then never
+    reaches it.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -155,7 +156,7 @@ class _Deadline:
 
     def watch(self, connection: socket.socket) -> None:
         with self._lock:
-            self._connections.append(connection.dup())  # TLS takes the socket itself over
+            self._connections.append(connection.dup())  # TLS takes over the socket itself
             if self.over:
                 self._shut()
 
@@ -166,7 +167,7 @@ class _Deadline:
 
     def _shut(self) -> None:
         for connection in self._connections:
-            with contextlib.suppress(OSError):  # its server was quicker
+            with contextlib.suppress(OSError):  # the server closed it first
                 connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -179,11 +180,11 @@ class _Plain(http.client.HTTPConnection):
 
 
 class _Secure(http.client.HTTPSConnection, _Plain):
-    """In this order of bases the connection is watched before TLS begins its handshake."""
+    """With this order of bases the connection is watched before the TLS handshake."""
 
 
 class _Connections(urllib.request.HTTPSHandler):
-    """Opens http and https through connections with a deadline."""
+    """Opens http and https connections with a deadline."""
 
     def __init__(self, limit: _Deadline) -> None:
         super().__init__()

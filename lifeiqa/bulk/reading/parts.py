@@ -1,4 +1,4 @@
-"""What a worker process makes of an item: its parts, each decoded and cut."""
+"""Read an item inside a worker process: its parts, each decoded and cut."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ReadItem:
     cutting: CutImage
 
     def __call__(self, item: Item, restart_clock: Callable[[], None], /) -> Iterator[Part]:
-        """The parts of an item: one of an image, one for each sampled frame of a video."""
+        """The parts of an item: one for an image, one for each sampled frame of a video."""
         if isinstance(item.origin, Video):
             return self._frames(item.origin, restart_clock)
         return self._image(_source(item))
@@ -39,7 +39,7 @@ class ReadItem:
     def _frames(self, video: Video, restart_clock: Callable[[], None]) -> Iterator[Part]:
         from lifeiqa.bulk.reading.video import frames
 
-        # A frame that is skipped takes time as well, and so does the way to the next one.
+        # Frames that are skipped are decoded too, and each restarts the clock.
         found = frames(
             video.path,
             video.sampling,
@@ -70,7 +70,7 @@ def _source(item: Item) -> str | bytes:
 
 
 def _state(source: str | bytes) -> tuple[int, ...] | None:
-    """What tells a file from the one that was there before; None for bytes."""
+    """What changes when a file is replaced or written to; None for bytes."""
     if isinstance(source, bytes):
         return None
     found = Path(source).stat()

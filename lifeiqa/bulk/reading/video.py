@@ -1,17 +1,18 @@
 """Frames of a video, decoded by libav through PyAV.
 
-- Every Nth frame is taken, or the first at or after k / N seconds of presentation time for each
-  k = 0, 1, 2 ..., counted from the first frame; so a variable frame rate needs nothing of its own.
-- Frames are upright: the display matrix of the first, turns and mirrors, is applied to all.
-- YUV becomes full-range RGB by the matrix and range that the file states. Without a matrix it is
-  BT.709 above 1279 x 576 pixels, else BT.601, as players guess; without a range it is the limited
-  one, but for the full-range formats of JPEG. Chroma is interpolated (bicubic), the arithmetic of
-  libswscale is its accurate, bit-exact one.
-- Pixels stay as they are stored: no stretching to a display aspect, no deinterlacing, no mapping of
-  HDR tones; transparency is dropped.
-- Damage ends the video with an error: what a decoder cannot read, what the container calls damaged
-  or cut off, frames and packets marked as corrupt. Damage that decodes without complaint is not
-  seen: most codecs have no checksum.
+- Every Nth frame is taken, or the first frame at or after k / N seconds of presentation time for
+  k = 0, 1, 2 ..., counted from the first frame. This also covers variable frame rates.
+- Frames are upright: the display matrix of the first frame, rotations and reflections, is applied
+  to all.
+- YUV becomes full-range RGB by the matrix and range that the file states. Without a matrix, BT.709
+  is assumed for 1280 pixels or more in width or more than 576 in height, else BT.601, as players
+  do. Without a range, limited range is assumed, except for JPEG's full-range formats. Chroma is
+  interpolated (bicubic), and libswscale runs in its accurate, bit-exact mode.
+- Pixels are used as stored: no scaling to the display aspect ratio, no deinterlacing, no HDR tone
+  mapping. Transparency is dropped.
+- Damage ends the video with an error: data that a decoder cannot read, a container that is damaged
+  or truncated, frames and packets that are marked as corrupt. Damage that decodes without an error
+  is not noticed, since most codecs have no checksum.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from lifeiqa.errors import ImageError, require
 from lifeiqa.files import require_regular
 from lifeiqa.preprocess.decode import MAX_PIXELS, Pixels
 
-# Containers that hold their own frames. Playlists and the like would have libav open more files,
-# or addresses.
+# Containers that hold their own frames. Playlists and the like would let libav open other files or
+# addresses.
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,ivf,mxf"
 _BT709, _BT601 = 1, 5  # SWS_CS_ITU709, SWS_CS_ITU601
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
@@ -39,7 +40,7 @@ _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _ACCURATE = 4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
 
 _Matrix: TypeAlias = tuple[int, int, int, int]
-"""The display matrix ``(a, b, c, d)``, by which ``(x, y)`` lands at ``(a x + c y, b x + d y)``."""
+"""The display matrix ``(a, b, c, d)`` maps ``(x, y)`` to ``(a x + c y, b x + d y)``."""
 
 
 def frames(
@@ -49,27 +50,27 @@ def frames(
     max_pixels: int = MAX_PIXELS,
     decoded: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Frame, Pixels]]:
-    """The frames of a video that are to be scored, in order of display, one at a time.
+    """The sampled frames of a video in display order, one at a time.
 
-    Decoding takes one thread, and memory for the few frames that the codec refers to.
+    Decoding uses one thread, and memory for the few frames that the codec refers to.
 
     Args:
-        path: a file; what is in it decides what it is.
+        path: a file. Its content decides the format.
         sampling: which frames are taken.
         max_pixels: largest width times height of a frame.
-        decoded: called when a frame was decoded, whether it is taken or passed over.
+        decoded: called after each frame was decoded, sampled or not.
 
     Yields:
-        The frame's number and time, and RGB uint8 ``(H, W, 3)``.
+        The number and time of the frame, and RGB uint8 ``(H, W, 3)``.
 
     Raises:
-        ImageError: it is no video, is damaged, or its frames are too large; names the file and the
-            cause. Frames before the damage have been given by then.
+        ImageError: it is not a video, is damaged, or its frames are too large. The message names
+            the file and the cause. Frames before the damage were yielded already.
         MissingDependencyError: PyAV is not installed.
     """
     av = require("av", extra="video", purpose="scoring a video")
     if av.logging.get_level() is None:
-        av.logging.set_level(av.logging.PANIC)  # prints as little, and remembers the last error
+        av.logging.set_level(av.logging.PANIC)  # prints as little, but remembers the last error
     try:
         require_regular(path)
         known, _ = av.logging.get_last_error()
@@ -82,7 +83,7 @@ def frames(
             rate = stream.average_rate or 25
             matrix: _Matrix | None = None
             for frame, image in _sampled(images, rate, sampling):
-                # Once: to look at the side data of an image keeps it alive until gc.collect.
+                # Once: reading the side data of a frame keeps it alive until gc.collect.
                 matrix = _display_matrix(image) if matrix is None else matrix
                 yield frame, _upright(_rgb(image), matrix)
     except Exception as error:  # libav's errors derive from a dozen classes
@@ -90,25 +91,25 @@ def frames(
 
 
 def _opened(av: Any, file: io.BufferedReader) -> Any:
-    """A container of libav, which may open no other file and no address."""
+    """A libav container that may not open other files or addresses."""
     limits = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
     return av.open(file, container_options=limits, metadata_errors="replace")
 
 
 def _image_stream(av: Any, container: Any) -> Any:
-    """The first video that is no cover of a piece of music."""
+    """The first video stream that is not cover art."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             if stream.codec_context is None:
-                raise ImageError("its codec is none that libav here knows")
+                raise ImageError("libav here has no decoder for its codec")
             return stream
-    raise ImageError("no video in it")
+    raise ImageError("it has no video stream")
 
 
 def _decoded(av: Any, container: Any, stream: Any, known: int, max_pixels: int) -> Iterator[Any]:
-    """Frames in order of display, up to the first sign of damage.
+    """Frames in display order, up to the first sign of damage.
 
-    ``known`` is how many errors libav had logged before the container was opened.
+    ``known`` is the number of errors that libav had logged before the container was opened.
     """
     packets = container.demux(stream)
     begun = any_frame = False
@@ -116,24 +117,24 @@ def _decoded(av: Any, container: Any, stream: Any, known: int, max_pixels: int) 
         packet = next(packets, None)
         errors, last = av.logging.get_last_error()
         if errors > known and last is not None and last[1] == container.format.name:
-            # Some containers only log that they are damaged, and skip what is.
+            # Some demuxers only log damage, and skip the damaged data.
             raise ImageError(f"damaged: {last[2].strip()}")
         known = errors
         if packet is None:
             break
         if packet.is_corrupt:
-            raise ImageError("damaged or cut off")
+            raise ImageError("damaged or truncated")
         begun = begun or packet.is_keyframe or packet.size == 0
         if not begun:
-            continue  # a recording that was begun between two key frames: nothing to decode from
+            continue  # a recording that starts between two key frames: nothing to decode from
         for frame in packet.decode():
             if frame.is_corrupt:
                 raise ImageError("a frame is damaged")
-            _require_size(frame, max_pixels)  # it may change on the way
+            _require_size(frame, max_pixels)  # it may change within a video
             any_frame = True
             yield frame
     if not any_frame:
-        raise ImageError("no frame in it")
+        raise ImageError("it has no frame that can be decoded")
 
 
 def _told(images: Iterator[Any], decoded: Callable[[], None]) -> Iterator[Any]:
@@ -143,12 +144,12 @@ def _told(images: Iterator[Any], decoded: Callable[[], None]) -> Iterator[Any]:
 
 
 def _sampled(images: Iterator[Any], rate: Any, sampling: Sampling) -> Iterator[tuple[Frame, Any]]:
-    """The images that are taken, each with its number and time.
+    """The sampled frames, each with its number and time.
 
     Args:
-        images: frames of libav in order of display.
-        rate: frames a second where the file states no times.
-        sampling: which are taken.
+        images: frames of libav in display order.
+        rate: frames per second, for a file without presentation times.
+        sampling: which frames are taken.
     """
     start: Fraction | None = None
     due = 0  # the next k of the times k / N
@@ -158,7 +159,7 @@ def _sampled(images: Iterator[Any], rate: Any, sampling: Sampling) -> Iterator[t
         if sampling.every is not None:
             taken = number % sampling.every == 0
         else:
-            # A decimal fraction as it was meant: 0.1 is one frame in exactly 10 s.
+            # The decimal fraction that was meant: 0.1 is one frame in exactly 10 s.
             passed = (time - start) * Fraction(str(sampling.per_second))
             taken = passed >= due
             due = math.floor(passed) + 1 if taken else due
@@ -167,7 +168,7 @@ def _sampled(images: Iterator[Any], rate: Any, sampling: Sampling) -> Iterator[t
 
 
 def _cause(error: Exception) -> str:
-    """What is wrong, and what libav logged of it last."""
+    """What is wrong, with the last message that libav logged for it."""
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     log = getattr(error, "log", None)
     return f"{cause}: {log[2].strip()}" if log else cause
@@ -198,7 +199,7 @@ def _display_matrix(image: Any) -> _Matrix:
 
 
 def _upright(pixels: Pixels, matrix: _Matrix) -> Pixels:
-    """The image turned and mirrored; matrices that do anything else are passed over."""
+    """The image rotated and reflected. Matrices that do anything else are ignored."""
     a, b, c, d = matrix
     if a == d == 0 and b and c:
         pixels, a, d = pixels.transpose(1, 0, 2), c, b
