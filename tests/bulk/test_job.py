@@ -102,7 +102,7 @@ def test_a_video_has_a_row_a_frame_and_one_for_the_whole(model, tmp_path):
 def test_a_sampling_that_cannot_work_is_refused(model, folder):
     done = score(model, folder, "--every", 2, "--per-second", 1)
 
-    assert "--every and --per-second exclude each other" in done.stderr
+    assert "--every and --per-second are mutually exclusive" in done.stderr
     assert done.exit_code == 2
     assert score(model, folder, "--every", 0).exit_code == 2
 
@@ -154,7 +154,10 @@ def test_parquet_out(model, folder, tmp_path):
 def test_a_table_for_people_is_no_form_of_a_shard(model, folder, tmp_path):
     done = score(model, folder, "--format", "table", "--out", tmp_path / "out")
 
-    assert "a table is for people: --out takes csv, jsonl or parquet" in done.stderr
+    assert (
+        "--out does not write tables for people: choose --format csv, jsonl or parquet"
+        in done.stderr
+    )
     assert done.exit_code == 2
     assert not (tmp_path / "out").exists()
 
@@ -173,7 +176,7 @@ def test_a_model_that_does_not_match_its_manifest(folder, tmp_path):
     assert {row["model"] for row in found} == {"tiny (not verified)"}
     assert {row["model_sha256"] for row in found} == {sha256_of(model)}
     done = score(model, folder, "--no-verify")
-    assert done.stderr == f"{model}: not verified: as --no-verify asks\n"
+    assert done.stderr == f"{model}: not verified: --no-verify is set\n"
     assert done.stdout.startswith("tiny (not verified)\n    score       std  path\n")
 
 

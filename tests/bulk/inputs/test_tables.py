@@ -204,7 +204,7 @@ def test_a_cell_that_is_too_long_for_a_path_is_refused(tmp_path, kind):
     first, last = items([path])
 
     assert (first.name, last.name) == ("a.png", path)
-    assert "a cell of 70,000 bytes, and a path is expected" in last.origin.message
+    assert "a cell has 70,000 bytes; a path is expected" in last.origin.message
 
 
 def test_a_line_of_a_csv_is_not_read_without_end(tmp_path):

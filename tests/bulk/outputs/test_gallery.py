@@ -160,7 +160,7 @@ def test_a_score_that_is_no_number_is_a_failure_that_says_so(gallery, score):
     assert (found.score, found.error, found.message) == (
         None,
         "ValueError",
-        f"the model gave {score}",
+        f"the model returned {score}",
     )
     assert gallery.extent() is None
 

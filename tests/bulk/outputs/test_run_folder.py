@@ -201,7 +201,7 @@ def test_images_of_the_same_names_elsewhere_are_refused(model, images, tmp_path)
             check=False,
         )
         assert done.returncode == status
-    assert "the inputs of part-00000.csv are not those" in done.stderr
+    assert "the inputs of part-00000.csv differ from those" in done.stderr
 
 
 def test_another_model_is_refused(job, tmp_path):
@@ -215,7 +215,7 @@ def test_another_model_is_refused(job, tmp_path):
         score_to_folder(job(scorer=scorer), tmp_path / "out")
 
     assert re.search(
-        r"differs from the one that began here: model_sha256 was '\w{64}' and is '\w",
+        r"differs from the one that started here: model_sha256 was '\w{64}' and is '\w",
         str(caught.value),
     )
     assert parts(tmp_path / "out") == before
@@ -250,9 +250,9 @@ def test_other_inputs_are_refused(job, images, tmp_path):
     names = [str(path) for path in sorted(images.iterdir())]
     score_to_folder(job(names[:30]), tmp_path / "out")
 
-    with pytest.raises(ConfigError, match=r"the inputs of part-00001.csv are not those"):
+    with pytest.raises(ConfigError, match=r"the inputs of part-00001.csv differ from those"):
         score_to_folder(job(names[:15] + names[16:]), tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"the inputs of part-00002.csv are not those"):
+    with pytest.raises(ConfigError, match=r"the inputs of part-00002.csv differ from those"):
         score_to_folder(job(names[:25]), tmp_path / "out")
 
 
@@ -268,7 +268,7 @@ def test_more_inputs_at_the_end_are_scored_as_well(job, images, tmp_path):
 def test_a_folder_of_something_else_is_left_alone(job, tmp_path):
     (tmp_path / "letter.txt").write_text("dear diary")
 
-    with pytest.raises(ConfigError, match="the folder holds other files"):
+    with pytest.raises(ConfigError, match="the folder contains other files"):
         score_to_folder(job(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "letter.txt"]
 
@@ -280,7 +280,7 @@ def test_two_runs_do_not_write_into_one_folder(job, model, images, tmp_path):
             time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)
         try:
-            with pytest.raises(OutputError, match="another process writes into this folder"):
+            with pytest.raises(OutputError, match="another process writes to this folder"):
                 score_to_folder(job(), out)
         finally:
             first.send_signal(signal.SIGCONT)
@@ -300,7 +300,7 @@ def test_settings_that_cannot_be_read_are_told(job, tmp_path, text):
     score_to_folder(job(), tmp_path / "out")
     (tmp_path / "out" / "_run.json").write_text(text)
 
-    with pytest.raises(ConfigError, match=r"_run.json: it cannot be read"):
+    with pytest.raises(ConfigError, match=r"_run.json: cannot be read"):
         score_to_folder(job(), tmp_path / "out")
 
 

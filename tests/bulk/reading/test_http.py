@@ -211,12 +211,12 @@ def test_an_empty_answer_is_empty(root):
     [
         ("missing", "the server answered 404 Not Found"),
         ("to_nowhere", "the server answered 302 Found"),
-        ("to_file", "redirected to file:///etc/hostname, which is no http or https address"),
-        ("to_ftp", "redirected to ftp://127.0.0.1/x.png, which is no http or https address"),
+        ("to_file", "redirected to file:///etc/hostname, which is not an http or https address"),
+        ("to_ftp", "redirected to ftp://127.0.0.1/x.png, which is not an http or https address"),
         ("to_itself", "redirected more than 10 times"),
-        ("large", "has 1,125,899,906,842,624 bytes, more than the 268,435,456 that are fetched"),
+        ("large", "has 1,125,899,906,842,624 bytes; at most 268,435,456 are fetched"),
         ("short", "ended after 256,000 of 256,001 bytes"),
-        ("zipped", "sent as gzip, though nothing but identity was asked for"),
+        ("zipped", "sent with Content-Encoding gzip; only identity is supported"),
         ("headers_without_end", "got more than 100 headers"),
     ],
 )
@@ -227,7 +227,7 @@ def test_an_answer_that_is_no_image_is_refused_by_address_and_cause(root, path, 
 def test_a_body_without_an_end_is_refused_at_the_bound(root):
     for path in ("endless", "chunked", "unstated"):
         assert refusal(f"{root}/{path}", max_bytes=99_999) == (
-            "has more than the 99,999 bytes that are fetched"
+            "has more than 99,999 bytes, the most that are fetched"
         )
 
 

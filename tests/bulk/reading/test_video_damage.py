@@ -83,7 +83,7 @@ def write_sound(path):
 
 
 def test_sound_without_an_image_is_refused(tmp_path):
-    assert until_error(write_sound(tmp_path / "v.mkv")) == (0, "no video in it")
+    assert until_error(write_sound(tmp_path / "v.mkv")) == (0, "it has no video stream")
 
 
 def test_a_playlist_opens_no_other_file(tmp_path):
