@@ -18,6 +18,7 @@ _OPTIONS = (
     ),
     click.option("-r", "--recursive", is_flag=True, help="Also score the images in subfolders."),
     click.option("-0", "--null", is_flag=True, help="Names on standard input end with NUL bytes."),
+    click.option("--column", metavar="NAME", help="Column of a table that holds the paths."),
     click.option(
         "--images",
         type=Folder,

@@ -71,12 +71,10 @@ def score(
 ) -> None:
     """Score images and videos.
 
-    INPUTS are files, folders, quoted patterns, tables (.csv, .parquet), archives (.tar, also
-    compressed, such as those of WebDataset), addresses, or "-" for a list on standard input. A row
-    has the score, its standard deviation over the crops, and the path. Rows keep the order of the
-    inputs. An input that cannot be scored is a row with its error, and the exit status is 1.
-
-    Example: lifeiqa score photos -r --out scores --html page.html
+    INPUTS are files, folders, quoted patterns, tables (.csv, .parquet), archives (.tar and
+    compressed ones, such as WebDataset's), addresses, or "-" for a list on standard input. A row
+    holds the score, its standard deviation over the crops, and the path; rows keep the order of
+    the inputs. What cannot be scored is a row with its error, and the exit status is 1.
     """
     from lifeiqa.bulk.inputs.expand import items
     from lifeiqa.bulk.job import Job, score_to_folder, score_to_stream
