@@ -97,7 +97,10 @@ def test_a_terminal_that_is_closed(model, folder, tmp_path, closed):
 
     if closed == "1":
         assert done.returncode == 2
-        assert done.stderr == "ConfigError: standard output is closed: name --out, or redirect it\n"
+        assert (
+            done.stderr
+            == "ConfigError: standard output is closed: name --out, or redirect the output\n"
+        )
     else:
         assert done.returncode == 0
         assert len(done.stdout.splitlines()) == 4

@@ -213,8 +213,8 @@ def test_a_checkpoint_goes_through_the_same_scorer(images, labels, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Give the labelled images once"),
-        (["labels.csv", "--dataset", "csiq", "--data", "x"], "Give the labelled images once"),
+        ([], "Name the labelled images once"),
+        (["labels.csv", "--dataset", "csiq", "--data", "x"], "Name the labelled images once"),
         (["--dataset", "csiq"], "--dataset NAME and --data DIR belong together"),
         (["labels.csv", "--data", "x"], "--dataset NAME and --data DIR belong together"),
         (["--dataset", "csiq", "--data", "x", "--images", "y"], "--images belongs to TABLE.csv"),

@@ -231,8 +231,8 @@ def test_a_damaged_checkpoint_is_refused(trained, folder, tmp_path, length):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["t.csv", "--dataset", "koniq", "--data", "."], "Give the labelled images once"),
-        ([], "Give the labelled images once"),
+        (["t.csv", "--dataset", "koniq", "--data", "."], "Name the labelled images once"),
+        ([], "Name the labelled images once"),
         (["--dataset", "koniq"], "--dataset NAME and --data DIR belong together"),
         (
             ["--dataset", "koniq", "--data", ".", "--label-range", 0, 1],
