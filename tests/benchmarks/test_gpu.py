@@ -1,13 +1,10 @@
-"""The run for a GPU, made on a CPU: parts, records, tables; what needs CUDA is a failure there."""
-
-import json
-import subprocess
-import sys
+"""What is measured on a GPU, measured on a CPU; what needs CUDA is a failure there."""
 
 import pytest
 import torch
+from click.testing import CliRunner
 
-from helpers.tiny_network import tiny_manifest, tiny_model
+from helpers.tiny_network import ABLATIONS, tiny_manifest, tiny_model
 from lifeiqa.model.checkpoint import save_checkpoint
 from lifeiqa_benchmarks.gpu import table
 from lifeiqa_benchmarks.gpu.clock import device_series
@@ -18,29 +15,31 @@ from lifeiqa_benchmarks.gpu.networks import (
     half_dense_model,
     sparse_model,
 )
-from lifeiqa_benchmarks.gpu.records import Records, read_records, read_report, shortened
+from lifeiqa_benchmarks.gpu.part import main
+from lifeiqa_benchmarks.gpu.records import Records, read_records, shortened
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the checkpoint of a small network, named ``mini``."""
+    """A folder with two small networks: ``mini``, and ``probe``, which costs less time."""
     folder = tmp_path_factory.mktemp("gpu")
-    torch.manual_seed(0)
-    model = tiny_model()
-    save_checkpoint(folder / "mini.safetensors", model.network, tiny_manifest(model))
+    for name, changes in (("mini", {}), ("probe", ABLATIONS["linear-probe"])):
+        torch.manual_seed(0)
+        model = tiny_model(**changes)
+        save_checkpoint(folder / f"{name}.safetensors", model.network, tiny_manifest(model))
     return folder
 
 
 @pytest.fixture(scope="module")
 def records(folder):
-    """Those of a whole run without a compiler, which takes a minute on a CPU."""
-    command = [sys.executable, "-m", "lifeiqa_benchmarks.gpu", "--out", str(folder)]
-    command += ["--networks", "mini", "--batches", "2,1", "--device", "cpu", "--no-compile"]
-    command += ["--seconds", "0.01", "--minutes", "10"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "times as fast as eager FP16" in done.stdout
-    return read_report(folder / "gpu.json")
+    """Those of every part but the compiler, which takes a minute on a CPU."""
+    parts = ("export probe --precision fp32", "export probe --precision fp16")
+    parts += ("eager probe --batches 2,1", "graphs probe --batches 2,1")
+    for part in parts:
+        options = ["--folder", str(folder), "--device", "cpu", "--seconds", "0.01"]
+        done = CliRunner().invoke(main, [*part.split(), *options], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    return read_records(folder / "records.jsonl")
 
 
 def of(records, kind):
@@ -145,9 +144,3 @@ def test_operations_grow_with_the_network(folder):
     convolution = 2 * 9 * 3 * 16 * (size // 2) ** 2  # the stem alone
 
     assert flops_of(sparse) > convolution
-
-
-def test_a_report_is_plain_json(folder, records):
-    assert (folder / "gpu.json").stat().st_size < 1e6
-    assert json.loads(json.dumps(records)) == records
-    assert of(records, "end")[0]["seconds"] > 0

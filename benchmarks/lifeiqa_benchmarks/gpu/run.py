@@ -22,6 +22,8 @@ from lifeiqa.files import atomic_write
 from lifeiqa_benchmarks.gpu.records import Records, last_words, read_records
 from lifeiqa_benchmarks.machine import machine
 
+_PART = "lifeiqa_benchmarks.gpu.part"
+"""The module that each process runs."""
 _PREPARING = 0.4
 """Share of the time after which measuring begins, ready or not."""
 _COMPILER = 40.0
@@ -63,7 +65,7 @@ class Part:
         self.name = name
         stem = "-".join([name, *(each for each in options if not each.startswith("-"))])
         self._out, self._log = (settings.folder / f"{stem}.{end}" for end in ("out", "log"))
-        command = [sys.executable, "-m", "lifeiqa_benchmarks.gpu.part", name, *options]
+        command = [sys.executable, "-m", _PART, name, *options]
         command += ["--folder", str(settings.folder), "--device", settings.device]
         command += ["--seconds", str(settings.seconds)]
         with self._out.open("wb") as out, self._log.open("wb") as log:
@@ -82,19 +84,20 @@ class Part:
         return self._process.poll() is not None or b"ready" in self._out.read_bytes()
 
     def go(self) -> None:
-        """Let it go on."""
+        """Tell a process that waits to go on."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(b"go\n")
-            self._process.stdin.flush()
+            self._process.stdin.close()
 
     def finish(self, limit: float) -> str | None:
-        """Wait until it has ended, or end it; gives what went wrong."""
+        """Wait until it has ended, or end it. Returns what went wrong, or None."""
         try:
             status = self._process.wait(max(0.1, limit))
         except subprocess.TimeoutExpired:
-            self.end()
             return f"{_TOO_LATE}; the process was ended"
+        finally:
+            self.end()
         return None if status == 0 else f"exit status {status}: {last_words(self._log)}"
 
     def end(self) -> None:
@@ -103,6 +106,9 @@ class Part:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
 
 
 class Run:
