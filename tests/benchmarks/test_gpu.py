@@ -16,7 +16,13 @@ from lifeiqa_benchmarks.gpu.networks import (
     sparse_model,
 )
 from lifeiqa_benchmarks.gpu.part import main
-from lifeiqa_benchmarks.gpu.records import Records, read_records, shortened
+from lifeiqa_benchmarks.gpu.records import (
+    Records,
+    read_records,
+    read_report,
+    shortened,
+    write_report,
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +116,15 @@ def test_a_part_that_fails_is_a_record_and_the_next_one_runs(tmp_path):
     assert error["error"] == "RuntimeError: out of memory"
     assert (error["network"], error["candidate"]) == ("n", "broken")
     assert other["candidate"] == "whole"
+
+
+def test_a_report_holds_every_record_once(tmp_path):
+    """A part that is measured again compares scores again, with the same result."""
+    records = Records(tmp_path / "records.jsonl")
+    for ms in (1.5, 1.5, 2.5):
+        records.add("time", ms=ms)
+
+    assert [each["ms"] for each in read_report(write_report(tmp_path))] == [1.5, 2.5]
 
 
 def test_a_long_error_keeps_its_beginning_and_end():

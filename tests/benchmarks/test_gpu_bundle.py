@@ -98,11 +98,13 @@ def test_sources_hold_the_project_as_an_installed_package(tmp_path):
     for command in (["init", "-q"], ["add", "."]):
         (tmp_path / "lifeiqa" / "weights").mkdir(parents=True, exist_ok=True)
         (tmp_path / "lifeiqa" / "code.py").write_text("pass\n")
-        (tmp_path / "lifeiqa" / "weights" / "lite0-x.onnx").write_text("heavy")
+        (tmp_path / "lifeiqa" / "weights" / "__init__.py").write_text("pass\n")
+        (tmp_path / "lifeiqa" / "weights" / "x.onnx").write_text("heavy")
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     with_weights = dict(sources(tmp_path, weights=True))
     without = dict(sources(tmp_path, weights=False))
 
-    assert with_weights.keys() - without.keys() == {"lifeiqa/weights/lite0-x.onnx"}
+    assert with_weights.keys() - without.keys() == {"lifeiqa/weights/x.onnx"}
+    assert "lifeiqa/weights/__init__.py" in without
     (about,) = (data for name, data in without.items() if name.endswith("dist-info/METADATA"))
     assert b"\nName: lifeiqa\nVersion: " in about

@@ -39,6 +39,7 @@ def test_every_part_runs_and_measures_after_what_prepares_it(measure):
 
     assert of(records, "error") == []
     assert sorted(exports) == [("export", "one", None)] * 2 + [("export", "two", None)] * 2
+    assert [each["precision"] for each in of(records, "done")].count("fp16") == 2
     assert rest == [
         *(("eager", name, "2,1") for name in ("one", "two")),
         *(("compile", name, batch) for batch in ("2", "1") for name in ("one", "two")),

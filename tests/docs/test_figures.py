@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from lifeiqa.weights import bundled
+from lifeiqa_benchmarks.gpu.page import section
+from lifeiqa_benchmarks.gpu.records import read_report
+from lifeiqa_benchmarks.gpu.table import document, median_ms, of_kind
 from lifeiqa_benchmarks.report import Report
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +50,32 @@ def test_bulk_is_that_of_the_report():
 
     (row,) = [cells for name, cells in rows().items() if name.startswith("`lifeiqa score`")]
     assert row[1] == f"{speeds[len(speeds) // 2]:.1f}"
+
+
+def test_the_figures_of_a_gpu_are_those_of_the_report():
+    report = RESULTS / "gpu_h100/gpu.json"
+    records = read_report(report)
+    page = (ROOT / "docs/performance.md").read_text("utf-8")
+    written = page.split("<!-- gpu -->\n")[1].split("\n<!-- /gpu -->")[0]
+
+    assert written == section(records)
+    assert report.with_suffix(".md").read_text("utf-8").endswith(document(records))
+    ms = {
+        (each["network"], each["candidate"], each["batch"]): median_ms(each)
+        for each in of_kind(records, "time")
+    }
+    graph, swin = "PyTorch FP16, CUDA graph", "swin_base"
+    stated = (
+        f"from {ms[swin, 'PyTorch eager FP16', 1]:.1f} to {ms[swin, graph, 1]:.2f} ms",
+        f"{ms['lite0-biq2021', 'ONNX Runtime FP16', 32]:.1f} ms at batch 32",
+        f"{ms['lite0-biq2021', 'ONNX Runtime FP32', 32]:.1f} ms in FP32",
+        f"{ms['lite0-biq2021', graph, 32]:.2f} ms in PyTorch FP16 under a CUDA graph",
+        f"The {ms[swin, 'torch.compile FP16, CUDA graph', 32]:.2f} ms here",
+        f"more than {max(each['max_drift'] for each in of_kind(records, 'parity')):.1e}".replace(
+            "e-0", "e-"
+        ),
+    )
+    assert [words for words in stated if words not in page] == []
 
 
 def test_the_readme_is_short_and_its_links_lead_somewhere():

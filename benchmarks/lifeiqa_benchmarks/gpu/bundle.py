@@ -39,7 +39,7 @@ _LEFT_OUT = (
     "/RECORD",  # of the wheel as it was
 )
 _SOURCES = ("lifeiqa", "export", "engines", "benchmarks", "tests", "Makefile", "pyproject.toml")
-_WEIGHTS = "lifeiqa/weights/lite0-"
+_WEIGHTS = "lifeiqa/weights/"
 _PRESET = 9
 _TAIL = 1 << 20
 """The names of a library's sections stand in so many bytes at its end."""
@@ -68,7 +68,7 @@ done
 @click.option(
     "--weights/--no-weights",
     default=True,
-    help="The bundled model with the sources. [default: yes]",
+    help="The bundled models with the sources. [default: yes]",
 )
 @click.option("--set", "sets", multiple=True, type=click.Choice([*SETS, "source"]))
 def main(
@@ -125,7 +125,7 @@ def sources(root: Path, *, weights: bool) -> Iterator[tuple[str, bytes]]:
         ["git", "ls-files", "-z", "--", *_SOURCES], cwd=root, check=True, capture_output=True
     ).stdout
     for name in sorted(filter(None, listed.decode().split("\0"))):
-        if weights or not name.startswith(_WEIGHTS):
+        if weights or not name.startswith(_WEIGHTS) or name.endswith(".py"):
             yield name, (root / name).read_bytes()
     about = f"Metadata-Version: 2.1\nName: lifeiqa\nVersion: {__version__}\n"
     yield f"lifeiqa-{__version__}.dist-info/METADATA", about.encode()

@@ -40,7 +40,7 @@ def measure(
 ) -> None:
     """Parity first, then the time of each form and batch size; every one is a record."""
     prepare_torch()
-    prove(network, folder, device, records)
+    measure_parity(network, folder, device, records)
     sparse, _ = sparse_model(network, folder)
     forms = [(precision, name, False) for precision, name in NAMES.items()]
     if not network.startswith("swin"):
@@ -65,7 +65,7 @@ def measure(
                     records.add("host time", **what, batch=batch, **found)
 
 
-def prove(network: str, folder: Path, device: str, records: Records) -> None:
+def measure_parity(network: str, folder: Path, device: str, records: Records) -> None:
     """Drift, rank and experts of every form against PyTorch in float32 on the CPU."""
     sparse, manifest = sparse_model(network, folder)
     crops = measured_crops(manifest.preprocessing, manifest.config.crop_size, None)

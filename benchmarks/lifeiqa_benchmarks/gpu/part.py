@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lifeiqa.cli.shared import Folder
-from lifeiqa_benchmarks.gpu.records import Records
+from lifeiqa_benchmarks.gpu.records import RECORDS, Records
 
 
 @click.command()
@@ -29,7 +29,7 @@ def main(
     seconds: float,
 ) -> None:
     """Do PART of a run for NETWORK and add what was found to the records in FOLDER."""
-    records = Records(folder / "records.jsonl")
+    records = Records(folder / RECORDS)
     sizes = [int(size) for size in batches.split(",")]
     if part == "export":
         from lifeiqa_benchmarks.gpu.networks import export

@@ -1,9 +1,14 @@
-"""Records of a run: one line of JSON each, so that what was measured survives what fails later."""
+"""Records of a run: one line of JSON each, so that what was measured survives what fails later.
+
+``python -m lifeiqa_benchmarks.gpu.records FOLDER`` writes ``gpu.json`` again from the records in
+FOLDER, after `lifeiqa_benchmarks.gpu.part` has added some.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -11,6 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lifeiqa.files import atomic_write
+
+RECORDS, REPORT = "records.jsonl", "gpu.json"
+"""Names of the files in the folder of a run."""
 _TEXT = 1500
 
 
@@ -33,7 +42,7 @@ class Records:
 
     @contextmanager
     def attempt(self, **what: Any) -> Iterator[None]:
-        """Let the block fail: its error becomes a record of kind ``error``, with ``what``."""
+        """Turn an error of the block into a record of kind ``error`` with the values ``what``."""
         begun = time.monotonic()
         try:
             yield
@@ -74,7 +83,20 @@ def last_words(log: Path) -> str:
         return file.read().decode(errors="replace").strip()
 
 
+def write_report(folder: Path) -> Path:
+    """Write all records of a folder as one JSON file. A record that repeats another is left out."""
+    unique = {json.dumps(record): record for record in read_records(folder / RECORDS)}
+    report = folder / REPORT
+    with atomic_write(report) as temporary:
+        temporary.write_text(json.dumps(list(unique.values()), indent=0) + "\n", encoding="utf-8")
+    return report
+
+
 def read_report(path: Path) -> list[dict[str, Any]]:
     """The records of a whole run, from its ``gpu.json``."""
     found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+if __name__ == "__main__":
+    print(write_report(Path(sys.argv[1])))

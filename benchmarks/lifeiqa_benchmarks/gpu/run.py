@@ -4,7 +4,6 @@ measures on a quiet machine.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
@@ -18,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lifeiqa.errors import installed
-from lifeiqa.files import atomic_write
-from lifeiqa_benchmarks.gpu.records import Records, last_words, read_records
+from lifeiqa_benchmarks.gpu.records import RECORDS, REPORT, Records, last_words, write_report
 from lifeiqa_benchmarks.machine import machine
 
 _PART = "lifeiqa_benchmarks.gpu.part"
@@ -117,15 +115,14 @@ class Run:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         settings.folder.mkdir(parents=True, exist_ok=True)
-        self.report = settings.folder / "gpu.json"
-        self._path = settings.folder / "records.jsonl"
-        self._path.unlink(missing_ok=True)
-        self._records = Records(self._path)
+        path = settings.folder / RECORDS
+        path.unlink(missing_ok=True)
+        self._records = Records(path)
         self._begun = time.monotonic()
         self._parts: list[Part] = []
 
     def do(self) -> Path:
-        """Measure what the time allows; gives the path of the report, which is always written."""
+        """Measure what the time allows. Returns the path of the report, which is always written."""
         networks, batches = self.settings.networks, self.settings.batches
         self._records.add("machine", **machine(), settings=_plain(self.settings))
         try:
@@ -165,7 +162,7 @@ class Run:
                 part.end()
             self._records.add("end", seconds=round(self._spent(), 1))
             self._write()
-        return self.report
+        return self.settings.folder / REPORT
 
     def _prepare(self, parts: Iterable[Part]) -> None:
         """Wait for the parts that need the cores, but not for ever."""
@@ -205,9 +202,7 @@ class Run:
         return 60 * self.settings.minutes - self._spent()
 
     def _write(self) -> None:
-        with atomic_write(self.report) as temporary:
-            text = json.dumps(read_records(self._path), indent=0)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_report(self.settings.folder)
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
