@@ -1,5 +1,5 @@
-"""What a model does on a GPU: every candidate in one run of some minutes, failures recorded.
+"""How fast and how exact the networks are on a GPU: all candidates in one run of a few minutes.
 
-``python -m lifeiqa_benchmarks.gpu --out FOLDER``, or ``make bench-gpu``. Each part is a process of
-its own, since an error of CUDA spoils the process that it happens in.
+``python -m lifeiqa_benchmarks.gpu --out FOLDER``, or ``make bench-gpu``. Each part runs in its own
+process, since a CUDA error leaves its process unusable. Failures are recorded.
 """

@@ -29,7 +29,7 @@ def main(
     compiled: bool,
     awaited: Path | None,
 ) -> None:
-    """Measure the networks on the GPU and print a table; what fails is told in it."""
+    """Measure the networks on the GPU and print tables, which also list what failed."""
     from lifeiqa_benchmarks.gpu.records import read_report
     from lifeiqa_benchmarks.gpu.run import Run, Settings
     from lifeiqa_benchmarks.gpu.table import document

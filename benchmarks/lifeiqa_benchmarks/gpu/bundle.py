@@ -1,4 +1,4 @@
-"""What a machine with a GPU, PyTorch and no network lacks, as pieces that can be carried there.
+"""What a machine with a GPU and PyTorch, but without a network, lacks: files of limited size.
 
 ``python -m lifeiqa_benchmarks.gpu.bundle gpu-bundle --piece-mb 60``, or ``make gpu-bundle``. The
 folder then holds a folder of pieces for each set, the sources of this project, and ``unpack.sh``.
@@ -30,19 +30,19 @@ SETS = {
         ("tensorrt-rtx-cu13",),
     ),
 }
-"""Wheels that go together, and pure packages that are published as sources alone; what they need
-besides is where PyTorch for CUDA 13 is installed."""
+"""Wheels that belong together, and pure Python packages that are published as sources only. What
+else they need comes with PyTorch for CUDA 13."""
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64")
 _LEFT_OUT = (
-    # For C, and for a TensorRT that is not there: Python does not load them.
+    # Python does not load these: they are for C and for TensorRT.
     *("capi/libonnxruntime.so.", "capi/libonnxruntime_providers_tensorrt.so"),
-    "/RECORD",  # of the wheel as it was
+    "/RECORD",  # lists the files of the whole wheel
 )
 _SOURCES = ("lifeiqa", "export", "engines", "benchmarks", "tests", "Makefile", "pyproject.toml")
 _WEIGHTS = "lifeiqa/weights/"
 _PRESET = 9
 _TAIL = 1 << 20
-"""The names of a library's sections stand in so many bytes at its end."""
+"""Bytes at the end of a library that hold the names of its sections."""
 UNPACK = """\
 #!/bin/sh
 # unpack.sh TARGET SET...: unpacks sets of pieces, which lie beside this file, into TARGET/site, and
@@ -117,9 +117,9 @@ def wheels(
 
 
 def sources(root: Path, *, weights: bool) -> Iterator[tuple[str, bytes]]:
-    """Path and bytes of the tracked files that run there.
+    """Path and bytes of the tracked files that are needed there.
 
-    The name and version of the project come as an installed package has them.
+    The name and version of the project are added as metadata of an installed package.
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--", *_SOURCES], cwd=root, check=True, capture_output=True

@@ -17,7 +17,7 @@ _LEAST, _MOST = {"cuda": 10, "cpu": 2}, 300
 def device_series(
     work: Callable[[int], object], device: str, *, seconds: float = 0.4, series: int = 2
 ) -> dict[str, Any]:
-    """Milliseconds of a run, measured twice, so that the spread between both can be seen.
+    """Milliseconds of a run, measured twice, so that their difference can be seen.
 
     On CUDA each run lies between two events in the current stream, and the host waits only after
     a whole series. On a CPU a clock of the host is read.
@@ -34,7 +34,7 @@ def device_series(
     times = _cuda_times if device == "cuda" else _host_times
     for number in range(_WARM_UP if device == "cuda" else 1):
         work(number)
-    # The larger of two looks: the first run after a pause may wait for the clock to rise.
+    # The larger of two runs: after a pause the clock rate of the device may still be rising.
     guess = max(*times(work, 2), 1e-3) / 1e3
     runs = max(_LEAST[device], min(_MOST, round(seconds / guess)))
     return _summary([times(work, runs) for _ in range(series)])

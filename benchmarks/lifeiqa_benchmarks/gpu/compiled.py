@@ -1,7 +1,7 @@
 """torch.compile in float16, plain and under a CUDA graph.
 
-Compiling takes a minute for a large network and all the cores, timing wants a quiet machine. So
-this process compiles, says so, and waits to be told when it may measure.
+Compiling a large network takes a minute on all cores, and timing needs a quiet machine. So this
+process compiles, prints ``ready``, and waits for a line before it measures.
 """
 
 from __future__ import annotations

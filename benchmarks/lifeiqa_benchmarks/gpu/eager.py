@@ -75,7 +75,7 @@ def prepare_torch() -> None:
 
 
 class tf32:  # noqa: N801  # used like a function
-    """Let float32 products keep 10 bits of each factor for the time of a block."""
+    """In its block, float32 products use 10 bits of the mantissa of each factor."""
 
     def __init__(self, on: bool) -> None:
         self._on = on
@@ -93,7 +93,7 @@ def _set_tf32(on: bool) -> None:
 
 
 def on_device(model: ScoringModel, device: str) -> ScoringModel:
-    """A copy there, its convolutions in the layout that the crops come in."""
+    """A copy on the device, with its convolutions in the layout of the crops."""
     placed: Any = copy.deepcopy(model).to(device)
     return placed.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
 

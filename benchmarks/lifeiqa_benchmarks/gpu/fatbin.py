@@ -1,8 +1,8 @@
 """Machine code of GPUs inside a library: which chips it is for, and how to leave some out.
 
 A library of CUDA holds, in its section ``.nv_fatbin``, containers of code for many chips, of which
-the driver takes the entry that fits. Where a library has to travel light, the code of all other
-chips is put to zeros: every address stays as it was, and zeros compress to nothing.
+the driver takes the entry that fits. To make such a library small, the code for all other
+chips is set to zero: every address stays as it was, and zeros compress to nothing.
 
 Layout, little-endian, as CUDA 11 to 13 write it: a container begins with the magic number, a u16
 version, a u16 length of its header and a u64 length of its entries; an entry with a u16 kind, two

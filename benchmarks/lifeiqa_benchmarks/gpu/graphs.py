@@ -27,7 +27,7 @@ from lifeiqa_export.export import measured_crops
 
 NAMES: dict[Precision, str] = {"fp16": "ONNX Runtime FP16", "fp32": "ONNX Runtime FP32"}
 _SAME = 1e-2
-"""In label units: kernels of another layout round otherwise; wrong buffers are off by far more."""
+"""In label units: another layout rounds differently; scores of wrong buffers differ far more."""
 
 
 def measure(
@@ -44,14 +44,14 @@ def measure(
     sparse, _ = sparse_model(network, folder)
     forms = [(precision, name, False) for precision, name in NAMES.items()]
     if not network.startswith("swin"):
-        # Convolutions may gain by another layout, which the session does not ask for.
+        # Convolutions may be faster in another layout, which the session does not use.
         forms.append(("fp16", f"{NAMES['fp16']}, NHWC", True))
     for precision, name, nhwc in forms:
         what: dict[str, Any] = {"network": network, "candidate": name}
         path = onnx_path(network, precision, folder)
         with records.attempt(**what), OnnxRuntimeSession(path, device=device) as session:
             graph = BoundGraph(path, device, nhwc=nhwc)
-            # In float32 one size is enough to see what half precision gains.
+            # In float32 one size is enough to see the gain of half precision.
             for batch in batches if precision == "fp16" else batches[:1]:
                 crops = random_crops(batch, sparse, device)
                 with records.attempt(**what, batch=batch):

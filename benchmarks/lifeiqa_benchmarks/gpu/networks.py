@@ -1,5 +1,6 @@
-"""The networks that are measured, in the forms that a GPU runs; weights other than the bundled
-ones are random.
+"""The networks that are measured, in the forms that run on a GPU.
+
+Only the bundled model has trained weights; those of the others are random.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ NETWORKS = (DEFAULT, "swin_tiny", "swin_base")
 
 
 def checkpoint_of(network: str, folder: Path) -> Path:
-    """The checkpoint of one of `NETWORKS`; random weights are written once and then the same."""
+    """The checkpoint of one of `NETWORKS`; random weights are written once and reused."""
     own = bundled(network, ".safetensors")
     if own is not None:
         return own
@@ -60,13 +61,13 @@ def half_dense_model(sparse: ScoringModel) -> ScoringModel:
 
 
 def flops_of(sparse: ScoringModel) -> int:
-    """Floating-point operations of products and convolutions for one crop, 2 a multiply-add."""
+    """Floating-point operations of products and convolutions for one crop, 2 for a multiply-add."""
     from torch.utils.flop_counter import FlopCounterMode
 
     plain = copy.deepcopy(sparse)
     for module in plain.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = False  # type: ignore[assignment]  # fused, it may not be counted
+            module.fused_attn = False  # type: ignore[assignment]  # fused attention may not be counted
     size = sparse.network.config.crop_size
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         plain(torch.zeros(1, size, size, 3, dtype=torch.uint8))

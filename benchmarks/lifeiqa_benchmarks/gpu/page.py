@@ -22,14 +22,15 @@ from lifeiqa_benchmarks.gpu.table import (
 from lifeiqa_benchmarks.table import markdown
 
 COLUMNS = {
-    "PyTorch eager FP32": "FP32, eager",
-    "PyTorch eager FP16": "FP16, eager",
-    "torch.compile FP16": "FP16, compiled",
-    "PyTorch FP16, CUDA graph": "FP16, CUDA graph",
-    "torch.compile FP16, CUDA graph": "FP16, compiled, CUDA graph",
-    "ONNX Runtime FP16": "ONNX Runtime FP16",
+    "PyTorch eager FP32": "eager FP32",
+    "PyTorch eager FP16": "eager",
+    "torch.compile FP16": "compiled",
+    "PyTorch FP16, CUDA graph": "graph",
+    "torch.compile FP16, CUDA graph": "compiled, graph",
+    "ONNX Runtime FP16": "ONNX RT",
 }
-"""The candidates of the short table, by their names in the records."""
+"""Candidates of the short table: their names in the records, and their columns."""
+_TITLES = {"swin_tiny": "Swin-T", "swin_base": "Swin-B"}
 _BEST = "torch.compile FP16, CUDA graph"
 _UNSTEADY = 1.05
 
@@ -51,8 +52,9 @@ def times(records: list[Record]) -> str:
         for batch in sorted({size for name, size, _ in found if name == network}):
             cells = [_cell(found.get((network, batch, name))) for name in COLUMNS]
             best = found.get((network, batch, _BEST))
-            rows.append([network, str(batch), *cells, *_rate(records, network, batch, best)])
-    return markdown(["network", "batch", *COLUMNS.values(), "crops/s", "peak"], rows)
+            title = _TITLES.get(network, network)
+            rows.append([title, str(batch), *cells, _share(records, network, best)])
+    return markdown(["network", "batch", *COLUMNS.values(), "peak"], rows)
 
 
 def scores(records: list[Record]) -> str:
@@ -76,22 +78,23 @@ def _cell(record: Record | None) -> str:
     return f"{mark}{ms:.{3 if ms < 1 else 2 if ms < 10 else 1 if ms < 100 else 0}f}"
 
 
-def _rate(records: list[Record], network: str, batch: int, best: Record | None) -> list[str]:
-    if best is None:
-        return ["-", "-"]
-    rate = 1e3 * batch / median_ms(best)
+def _share(records: list[Record], network: str, record: Record | None) -> str:
+    """Of the FP16 matrix product that the GPU reached in the process that measured the network."""
     flops = flops_of(records, network)
     ceilings = [each["float16"] for each in of_kind(records, "peak") if each["network"] == network]
-    share = f"{rate * flops / max(ceilings):.1%}" if flops and ceilings else "-"
-    return [f"{rate:,.0f}", share]
+    if record is None or not flops or not ceilings:
+        return "-"
+    return f"{1e3 * record['batch'] * flops / median_ms(record) / max(ceilings):.1%}"
 
 
 def _note(records: list[Record]) -> str:
     crops = {each["n"] for each in of_kind(records, "parity")}
     return (
-        "Milliseconds for a batch that is on the device already; `~`: two series of runs differ by "
-        "more than 5 %. The last two columns are those of the compiled network under a CUDA graph. "
-        "Peak is its share of the FP16 matrix product that the GPU reached in the same process.\n\n"
+        "Milliseconds for a batch that is on the device already, in FP16 but for the first column; "
+        "`~`: two series of runs differ by more than 5 %. Eager, compiled (`torch.compile`) and "
+        "graph (CUDA graph) are PyTorch, ONNX RT is ONNX Runtime. Peak: the share of the FP16 "
+        "matrix product measured on the same GPU that the compiled network reaches under a CUDA "
+        "graph.\n\n"
         "Scores against PyTorch FP32 on a CPU, on "
         f"{', '.join(map(str, sorted(crops)))} crops; drift is a share of the label range:"
     )

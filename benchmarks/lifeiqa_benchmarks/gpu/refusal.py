@@ -1,4 +1,4 @@
-"""What TensorRT-RTX says to this chip: whether it builds for it and loads what others run."""
+"""Whether TensorRT-RTX builds for this chip and loads engines for others, with its messages."""
 
 from __future__ import annotations
 

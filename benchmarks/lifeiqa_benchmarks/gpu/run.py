@@ -23,12 +23,12 @@ from lifeiqa_benchmarks.machine import machine
 _PART = "lifeiqa_benchmarks.gpu.part"
 """The module that each process runs."""
 _PREPARING = 0.4
-"""Share of the time after which measuring begins, ready or not."""
+"""Share of the time after which measuring begins, even if some preparation is not done."""
 _COMPILER = 40.0
-"""Seconds that one compiler gets once it may measure, so that one that is late costs no other."""
+"""Seconds for one compiler once it may measure, so that a late one does not delay the others."""
 _TOO_LATE = "not measured: the time was up"
 _SHARED = {"OMP_NUM_THREADS": "2", "TORCHINDUCTOR_COMPILE_THREADS": "2"}
-"""For processes of which many run side by side."""
+"""Environment of processes of which many run at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Part:
 
     @property
     def ready(self) -> bool:
-        """Whether it said so, or has ended."""
+        """Whether the process printed ``ready`` or has ended."""
         return self._process.poll() is not None or b"ready" in self._out.read_bytes()
 
     def go(self) -> None:
@@ -165,7 +165,7 @@ class Run:
         return self.settings.folder / REPORT
 
     def _prepare(self, parts: Iterable[Part]) -> None:
-        """Wait for the parts that need the cores, but not for ever."""
+        """Wait for the parts that need the cores, for a limited time."""
         until = 60 * self.settings.minutes * _PREPARING
         waiting = list(parts)
         while waiting and self._spent() < until:
@@ -206,6 +206,6 @@ class Run:
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
-    """The settings without paths, which are of this machine alone."""
+    """The settings without paths, which mean nothing on another machine."""
     hidden = ("folder", "awaited")
     return {key: value for key, value in vars(settings).items() if key not in hidden}
