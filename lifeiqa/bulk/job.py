@@ -16,7 +16,7 @@ from lifeiqa.bulk.outputs.gallery import Gallery
 from lifeiqa.bulk.outputs.ledger import Ledger, Shard
 from lifeiqa.bulk.outputs.page import Heading, write_page
 from lifeiqa.bulk.outputs.progress import Progress
-from lifeiqa.bulk.outputs.run_folder import GALLERY, Folder
+from lifeiqa.bulk.outputs.run_folder import GALLERY, RunFolder
 from lifeiqa.bulk.outputs.writers import Style, open_writer
 from lifeiqa.bulk.shards import Plan, score_items
 from lifeiqa.errors import OutputError
@@ -70,7 +70,7 @@ def score_to_stream(job: Job, stream: IO[bytes]) -> list[Shard]:
             open_shard=lambda number: contextlib.nullcontext(writer),
             ledger=ledger,
             gallery=gallery,
-            saw=job.progress.saw,
+            on_row=job.progress.count,
         )
         writer.close()
         _write_page(job, gallery)
@@ -90,7 +90,7 @@ def score_to_folder(job: Job, path: Path) -> list[Shard]:
     """
     _prepare_page(job)
     with (
-        Folder(path, _settings(job), job.style) as folder,
+        RunFolder(path, _settings(job), job.style) as folder,
         _gallery(job, path / GALLERY) as gallery,
     ):
         if gallery is not None:
@@ -107,7 +107,7 @@ def score_to_folder(job: Job, path: Path) -> list[Shard]:
             ledger=folder.ledger,
             first=len(folder.shards),
             gallery=gallery,
-            saw=job.progress.saw,
+            on_row=job.progress.count,
         )
         folder.finish(shards)
         _write_page(job, gallery)

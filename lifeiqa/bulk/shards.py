@@ -61,7 +61,7 @@ def score_items(
     ledger: Ledger,
     first: int = 0,
     gallery: Gallery | None = None,
-    saw: Callable[[Row], None] = lambda row: None,
+    on_row: Callable[[Row], None] = lambda row: None,
 ) -> list[Shard]:
     """Score items; rows keep their order.
 
@@ -73,7 +73,7 @@ def score_items(
         ledger: holds the scores of earlier images.
         first: number of the first shard.
         gallery: takes the rows with their thumbnails; None if no page is written.
-        saw: called with every row.
+        on_row: called with every row.
 
     Returns:
         The shards that were written.
@@ -92,7 +92,7 @@ def score_items(
                 for entry in scored(names.of(chunk), scorer, ledger, batch=plan.batch):
                     writer.write(entry.row)
                     show(entry.row, entry.thumbnail)
-                    saw(entry.row)
+                    on_row(entry.row)
                     rows += 1
                     failures += entry.row.error is not None
                 # Before the shard's file gets its name: see `lifeiqa.bulk.outputs.run_folder`.

@@ -200,7 +200,7 @@ def test_every_row_is_told_of(scorer, images, rows_of):
         Plan(workers=1, shard=1),
         open_shard=lambda number: contextlib.nullcontext(Nowhere()),
         ledger=Ledger(),
-        saw=seen.append,
+        on_row=seen.append,
     )
 
     assert [row.path for row in seen] == ["a", "b"]

@@ -32,7 +32,7 @@ class Progress(Closeable):
         )
         self._failures = 0
         if shown and total is not None:
-            threading.Thread(target=self._count, args=[total], daemon=True).start()
+            threading.Thread(target=self._count_inputs, args=[total], daemon=True).start()
 
     def skip(self, shards: Iterable[Shard]) -> None:
         """Count the shards of an earlier run. They do not count for the speed."""
@@ -41,7 +41,7 @@ class Progress(Closeable):
         self._failures += sum(shard.failures for shard in shards)
         self._show_failures()
 
-    def saw(self, row: Row) -> None:
+    def count(self, row: Row) -> None:
         """Count a row. A row of a frame does not complete its input, the video."""
         if row.error is not None:
             self._failures += 1
@@ -57,6 +57,6 @@ class Progress(Closeable):
         if self._failures:
             self._bar.set_postfix_str(f"{self._failures} failed", refresh=False)
 
-    def _count(self, total: Callable[[], int]) -> None:
+    def _count_inputs(self, total: Callable[[], int]) -> None:
         with contextlib.suppress(LifeIQAError, OSError):  # the run itself reports it
             self._bar.total = total()

@@ -38,7 +38,7 @@ GALLERY = "_gallery.sqlite"
 _SETTINGS, _LEDGER, _FINISHED = "_run.json", "_ledger.sqlite", "_finished.json"
 
 
-class Folder(Closeable):
+class RunFolder(Closeable):
     """The folder of one run, new or resumed.
 
     Args:

@@ -146,7 +146,7 @@ def test_a_run_that_goes_on_does_not_say_finished(job, tmp_path):
         raise KeyboardInterrupt
 
     again = job()
-    again.progress.saw = killed
+    again.progress.count = killed
     with pytest.raises(KeyboardInterrupt):
         score_to_folder(again, tmp_path)
     assert not (tmp_path / "_finished.json").exists()

@@ -1,4 +1,4 @@
-// Images: a tile for each, the dialog that it opens, and the grid of those that are chosen.
+// Images: a tile for each, the dialog that it opens, and the grid of the selected ones.
 
 function tile(list, position) {
   const row = list[position];
@@ -46,10 +46,10 @@ $("detail").addEventListener("click", (event) => {  // on the backdrop
   if (event.target === $("detail")) $("detail").close();
 });
 
-// Only the tiles in sight are in the document.
+// Only visible tiles are in the document.
 
 const TILE_WIDTH = 148;
-const TILE_HEIGHT = 190;  // as in the style sheet
+const TILE_HEIGHT = 190;  // equal to that of the style sheet
 const PRINTED = 200;
 const grid = { list: [], tiles: new Map(), width: 0, columns: 1, current: 0, printing: false };
 
@@ -70,7 +70,7 @@ function wanted() {
   const last = Math.min(list.length, (Math.ceil((innerHeight - top) / TILE_HEIGHT) + 1) * columns);
   const places = new Set();
   for (let place = first; place < last; place++) places.add(place);
-  if (current < list.length) places.add(current);  // it holds the focus, or will by the Tab key
+  if (current < list.length) places.add(current);  // it has the focus, or gets it by the Tab key
   return places;
 }
 
@@ -94,7 +94,7 @@ function addTile(place) {
   item.ariaSetSize = grid.list.length;
   item.firstChild.tabIndex = place === grid.current ? 0 : -1;
   item.firstChild.addEventListener("focus", () => makeCurrent(place));
-  // In the order of the list, for whoever hears the page or moves by Tab.
+  // In the order of the list, for screen readers and the Tab key.
   const next = Math.min(...[...grid.tiles.keys()].filter((other) => other > place));
   $("grid").insertBefore(item, grid.tiles.get(next) ?? null);
   grid.tiles.set(place, item);

@@ -1,4 +1,4 @@
-// The histogram; bars that are clicked or dragged over set the range of scores.
+// The histogram. Clicking a bar, or dragging over several, sets the range of scores.
 
 const { edges, counts: bins } = about.histogram;
 
@@ -6,7 +6,7 @@ function drawHistogram() {
   const highest = Math.max(...bins, 1);
   $("histogram").setAttribute("viewBox", `0 0 ${bins.length} 100`);
   bins.forEach((count, bin) => {
-    const tall = count === 0 ? 0 : Math.max(1.5, 98 * count / highest);  // one image is seen, too
+    const tall = count === 0 ? 0 : Math.max(1.5, 98 * count / highest);  // so that a single image is visible
     const back = rectangle("back", bin, 1, 0, 100);
     const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
     title.textContent = `${edges[bin]} to ${edges[bin + 1]}: ${many(count, "image")}`;

@@ -1,4 +1,4 @@
-// The filters and the lists that they act on; the page is put together at the end.
+// The filters and the lists that they apply to. The page is put together at the end.
 
 function chosen() {
   const limit = (input, otherwise) => (input.value === "" ? otherwise : Number(input.value));
@@ -100,7 +100,7 @@ function describe() {
   if (images.length < counts.images) {
     const half = images.length / 2;
     $("sampled").textContent = `Of ${whole(counts.images)} images, this page holds the worst `
-      + `${whole(half)} and the best ${whole(half)}. Counts and histogram are over all.`;
+      + `${whole(half)} and the best ${whole(half)}. Counts and histogram cover all images.`;
     $("sampled").hidden = false;
   }
 }
@@ -110,7 +110,7 @@ const fewFailures = about.counts.failures <= 10;
 function describeFailures() {
   for (const { kind, count } of about.failures) {
     const held = failures.filter((row) => row.error === kind).length;
-    const note = held < count ? `, the first ${whole(held)} of them here` : "";
+    const note = held < count ? `, the first ${whole(held)} are listed` : "";
     const part = make("details", { kind, open: fewFailures },
       make("summary", {}, make("span", { className: "kind" }, kind), ` ${whole(count)}${note}`),
       make("div"));
@@ -122,7 +122,7 @@ function describeFailures() {
 function describeVideos() {
   const part = document.querySelector("#videos details");
   const held = videos.length;
-  const note = held < about.counts.videos ? `, the worst ${whole(held)} of them here` : "";
+  const note = held < about.counts.videos ? `, the worst ${whole(held)} are listed` : "";
   part.firstElementChild.textContent = `${many(about.counts.videos, "video")}${note}`;
   part.append(make("div"));
   part.open = held > 0 && held <= 20;
@@ -149,7 +149,7 @@ refresh();
 
 $("filters").addEventListener("input", refresh);
 $("filters").addEventListener("submit", (event) => event.preventDefault());
-$("filters").addEventListener("reset", () => setTimeout(refresh));  // once the values are back
+$("filters").addEventListener("reset", () => setTimeout(refresh));  // after the values were reset
 $("only-failures").addEventListener("change", (event) => {
   for (const part of document.querySelectorAll("#failures details")) {
     part.open = event.target.checked || fewFailures;
@@ -160,7 +160,7 @@ addEventListener("scroll", () => {
   cancelAnimationFrame(drawing);
   drawing = requestAnimationFrame(draw);
 }, { passive: true });
-// A telephone hides its bars as the page scrolls: that changes the height alone.
+// A phone hides its bars while the page scrolls, which changes only the height.
 addEventListener("resize", () => ($("grid").clientWidth === grid.width ? draw() : layOut()));
 addEventListener("beforeprint", () => setPrinting(true));
 addEventListener("afterprint", () => setPrinting(false));

@@ -1,6 +1,6 @@
 "use strict";
-// The rows of the page, and how they are shown as text. Names of files come from strangers: they
-// reach the document as text alone, never as HTML.
+// The rows of the page, and how they are shown as text. File names are not trusted: they
+// reach the document only as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 const read = (element) => JSON.parse(element.textContent);
@@ -12,7 +12,7 @@ const make = (tag, properties = {}, ...children) => {
 
 const about = read($("about"));
 const rows = [...document.querySelectorAll("script.rows")].flatMap(read);
-// Thumbnails are most of the page: a block of them is parsed when one of it is first seen.
+// Thumbnails are most of the page: a block is parsed when one of its thumbnails is first shown.
 const blocks = [...document.querySelectorAll("script.thumbnails")].map((element) => ({ element }));
 rows.forEach((row, place) => { row.place = place; });
 
@@ -25,10 +25,10 @@ const byScore = (a, b) =>
   (lowerIsWorse ? a.score - b.score : b.score - a.score) || a.place - b.place;
 const byName = (a, b) => collator.compare(a.path, b.path) || (a.frame ?? 0) - (b.frame ?? 0);
 images.sort(byScore);
-// By name they are sorted when that is first asked for.
+// The order by name is made on first use.
 const orders = { worst: images, best: images.toReversed() };
 
-// Four digits that tell scores apart: 0.1234 of a range of 1, 12.34 of a range of 100.
+// Four significant digits of the label range: 0.1234 of a range of 1, 12.34 of a range of 100.
 const magnitude = Math.ceil(Math.log10(about.labels.high - about.labels.low));
 const digits = Math.max(0, Math.min(8, 4 - magnitude));
 const score = (value) => value.toFixed(digits);
@@ -38,10 +38,10 @@ const clock = (seconds) => {
   const tenths = Math.round(10 * seconds);
   return `${Math.floor(tenths / 600)}:${(tenths % 600 / 10).toFixed(1).padStart(4, "0")}`;
 };
-// A backslash in a name of Linux begins an escape: it parts folders on Windows alone.
+// A backslash in a Linux name begins an escape. Only on Windows it separates folders.
 const parting = (path) => (/^([a-z]:|\\)\\/i.test(path) ? "\\" : "/");
 const base = (path) => path.slice(path.lastIndexOf(parting(path)) + 1) || path;
-// Control characters, and marks that turn the direction of text, make a name look like another.
+// Control characters, and marks of text direction, can make one name look like another.
 const shown = (name) => name.replace(
   /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu,
   (mark) => `\\u${mark.codePointAt(0).toString(16).padStart(4, "0")}`,
