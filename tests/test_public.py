@@ -46,7 +46,9 @@ PYTORCH_ONLY = (
     "lifeiqa.training.objective",
     "lifeiqa.training.optimise",
     "lifeiqa.training.origin",
+    "lifeiqa.training.part",
     "lifeiqa.training.record",
+    "lifeiqa.training.stored",
     "lifeiqa.training.study",
     "lifeiqa.training.work",
 )

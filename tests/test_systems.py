@@ -39,8 +39,9 @@ def imported_first(module):
             waiting += ast.iter_child_nodes(node)
 
 
-def test_no_module_needs_one_system_to_be_imported():
-    modules = list(Path(lifeiqa.__file__).parent.rglob("*.py"))
+def test_no_module_but_trainings_needs_one_system_to_be_imported():
+    package = Path(lifeiqa.__file__).parent
+    modules = [path for path in package.rglob("*.py") if "training" not in path.parts]
 
     assert len(modules) > 100
     for module in modules:
