@@ -69,14 +69,14 @@ class CropPlan:
             plan = cls("random", *values)
         if plan is None or not 1 <= plan.max_count <= _MAX_CROPS or plan.number < 1:
             raise ConfigError(
-                f"crop plan {text!r}: write center, cover, five, grid:N or "
-                f"random:N:SEED, for 1 to {_MAX_CROPS} crops"
+                f"crop plan {text!r}: write center, cover, five, grid:N or random:N:SEED, "
+                f"for 1 to {_MAX_CROPS} crops"
             )
         return plan
 
     @property
     def max_count(self) -> int:
-        """Most crops of one image; every plan but ``cover`` gives as many of each image."""
+        """Most crops of one image. Only ``cover`` gives some images fewer."""
         fixed = {"center": 1, "cover": _MAX_COVER, "five": 5, "grid": self.number**2}
         return fixed.get(self.kind, self.number)
 
@@ -110,7 +110,7 @@ class CropPlan:
 
 
 def _cover(rows: int, columns: int, size: int) -> list[tuple[int, int]]:
-    """The windows of ``cover``; ``rows`` and ``columns`` are the places beside the first."""
+    """The windows of ``cover`` in an image that is so much larger than a crop of ``size``."""
     spare = max(rows, columns)
     count = min(-(-(spare + size) // size), _MAX_COVER)
     places = [spare * number // max(1, count - 1) for number in range(count)]
