@@ -31,6 +31,7 @@ def test_the_onnx_form_descends_from_the_checkpoint(name):
     assert graph.parents[0].sha256 == checkpoint.sha256
     assert graph.config == checkpoint.config
     assert graph.preprocessing == checkpoint.preprocessing
+    assert graph.preprocessing.crops == "cover"
     assert all(link["max_drift"] <= 1e-5 for link in graph.parity)
 
 
