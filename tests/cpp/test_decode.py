@@ -1,5 +1,6 @@
 """The C++ library decodes the same pixels as lifeiqa.preprocess.decode, byte for byte."""
 
+import resource
 import struct
 import zlib
 
@@ -228,9 +229,11 @@ def test_the_size_is_checked_before_memory_is_allocated(library):
         b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     )
     data += struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB
     failure = failure_of(library.decode, data)
     assert failure.kind == "ImageError"
     assert {"2147483647x2147483647", "128,000,000"} <= failure.values
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ class PngFile {
   Decoded decode(std::int64_t max_pixels) {
     run(&PngFile::read_header);
     require_size(width_, height_, max_pixels);
+    run(&PngFile::prepare_rows);
     Decoded decoded;
     decoded.image = empty_image(static_cast<int>(width_), static_cast<int>(height_));
     const bool is_rgb = colour_ == PNG_COLOR_TYPE_RGB && bits_ == 8 && !has_key_;
@@ -95,6 +96,10 @@ class PngFile {
     height_ = png_get_image_height(png_, info_);
     bits_ = png_get_bit_depth(png_, info_);
     colour_ = png_get_color_type(png_, info_);
+  }
+
+  // libpng allocates memory for whole rows here: the size must have been checked before.
+  void prepare_rows() {
     png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
     row_bytes_ = png_get_rowbytes(png_, info_);
