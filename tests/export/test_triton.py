@@ -16,10 +16,16 @@ from helpers.manifests import write_plan
 from lifeiqa.artifacts.manifest import read_manifest, sidecar_of
 from lifeiqa.config import Labels, Preprocessing
 from lifeiqa.errors import ArtifactError, ConfigError
+from lifeiqa.files import sha256_of
 from lifeiqa_export.triton import triton_from_model
 from lifeiqa_export.triton_config import PROFILES
 
 CLOSED = (Tensor("crops", "TYPE_UINT8", (4, 32, 32, 3)), Tensor("score", "TYPE_FP32", (4,)))
+
+
+def as_copied(model, name):
+    """The manifest of a model whose one file is copied under another name."""
+    return dataclasses.replace(read_manifest(model), files={name: sha256_of(model)})
 
 
 def tree(folder):
@@ -44,7 +50,7 @@ def test_a_graph_lies_where_triton_looks_for_it(graph, repository):
         "tiny_onnx/config.pbtxt",
     ]
     assert (folder / "1" / "model.onnx").read_bytes() == graph.read_bytes()
-    assert read_manifest(folder / "1" / "model.onnx") == read_manifest(graph)
+    assert read_manifest(folder / "1" / "model.onnx") == as_copied(graph, "model.onnx")
 
 
 def test_others_may_read_what_was_written(graph, repository):
@@ -129,7 +135,9 @@ def test_an_embedded_manifest_becomes_a_sidecar(tmp_path, repository):
     served = triton_from_model(graph, repository).path / "model.onnx"
 
     assert sidecar_of(served).is_file()
-    assert read_manifest(served) == dataclasses.replace(read_manifest(graph), verified=True)
+    assert read_manifest(served) == dataclasses.replace(
+        as_copied(graph, served.name), verified=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +158,7 @@ def test_the_configuration_is_that_of_the_engine(
 
     assert served.path == repository / "tiny-é_tensorrt" / "1"
     assert faults(config, served.path.parent, tensors_of(info), len(profiles)) == []
-    assert read_manifest(served.path / "model.plan") == read_manifest(engine)
+    assert read_manifest(served.path / "model.plan") == as_copied(engine, "model.plan")
     assert (config.backend, config.max_batch_size) == ("tensorrt", largest)
     assert list(config.dynamic_batching.preferred_batch_size) == preferred
     assert list(config.instance_group[0].profile) == used
@@ -205,7 +213,7 @@ def test_another_model_of_that_name_becomes_a_version_and_tuning_stays(tmp_path,
     served = triton_from_model(second, repository)
 
     assert (served.path, served.added) == (folder / "2", True)
-    assert read_manifest(folder / "2" / "model.onnx") == read_manifest(second)
+    assert read_manifest(folder / "2" / "model.onnx") == as_copied(second, "model.onnx")
     assert {name: tree(folder)[name] for name in before} == before
 
 
