@@ -23,7 +23,7 @@ demo: $(INSTALLED)
 	$(BIN)/lifeiqa score $(PHOTOGRAPHS)
 
 # In two processes, by module, since the fixtures of a module are what takes long.
-PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadscope --memory-limit 4
+PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadscope
 test: lint
 	$(PYTEST) -m "not long"
 
