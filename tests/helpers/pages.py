@@ -31,6 +31,7 @@ SHOWN = {
     "gnp.\u202eexe": "gnp.\\u202eexe",
 }
 MESSAGE = "</script><b id=owned>\u2028"
+NOTE = "<i>its crops leave gaps</i>"
 SMALLEST = 32
 
 
@@ -77,7 +78,7 @@ def images_of_a_holiday():
         for name, score in zip(names, scores, strict=False)
     ]
     frames = [
-        row("film.mp4", score, frame=15 * i, time=0.5 * i)
+        row("film.mp4", score, frame=15 * i, time=0.5 * i, message=NOTE if i == 1 else None)
         for i, score in enumerate(scores[len(rows) :])
     ]
     return rows + frames

@@ -6,6 +6,7 @@ from helpers.pages import (
     FAILURES,
     HOSTILE,
     IMAGES,
+    NOTE,
     SHOWN,
     SMALLEST,
     bins,
@@ -275,8 +276,12 @@ def test_an_image_is_described_when_it_is_opened(page):
         "Crops": "5",
         "Size": "500 \u00d7 400 px",
         "Frame": "15, at 0:00.5",
+        "Note": NOTE,
         "Path": "film.mp4",
     }
+    other = 0 if tiles.index(film[0]) else 1
+    page.run("document.querySelectorAll('#grid button')[arguments[0]].click()", other)
+    assert "Note" not in page.texts("#detail-facts dt")
 
 
 def test_two_hundred_images_are_printed_and_the_page_says_so(page):
