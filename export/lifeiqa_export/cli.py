@@ -152,10 +152,11 @@ def put_into(repository: Path, *models: Path) -> None:
     from lifeiqa.artifacts.manifest import read_manifest
     from lifeiqa_export.triton import require_place, triton_from_model
 
-    for model in models:
-        require_place(read_manifest(model), repository)
-    for model in models:
-        served = triton_from_model(model, repository)
+    manifests = {model: read_manifest(model) for model in models}
+    for manifest in manifests.values():
+        require_place(manifest, repository)
+    for model, manifest in manifests.items():
+        served = triton_from_model(model, repository, manifest)
         click.echo(f"wrote {served.path}" if served.added else f"{served.path} holds it already")
 
 

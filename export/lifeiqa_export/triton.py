@@ -48,7 +48,7 @@ class Served:
     added: bool
 
 
-def triton_from_model(model: Path, repository: Path) -> Served:
+def triton_from_model(model: Path, repository: Path, manifest: Manifest | None = None) -> Served:
     """Put an ONNX file or a TensorRT engine into a model repository, with its manifest.
 
     The folder of a new model and that of a further version each appear whole or not at all, and
@@ -62,12 +62,13 @@ def triton_from_model(model: Path, repository: Path) -> Served:
     Args:
         model: the file, with its sidecar.
         repository: folder of the repository; made when missing.
+        manifest: what `read_manifest` gave for the file; None reads it.
 
     Raises:
         ArtifactError: the file is missing, does not match its manifest or is none of the two.
         ConfigError: Triton cannot run it, or ``repository`` holds something else under its name.
     """
-    manifest = read_manifest(model)
+    manifest = manifest or read_manifest(model)
     last = require_place(manifest, repository)
     if manifest.engine is None:
         with OnnxRuntimeSession(model, manifest, device="cpu"):
@@ -158,6 +159,11 @@ def _require_servable(manifest: Manifest) -> None:
         raise ArtifactError(
             f"{manifest.name} is a checkpoint, and Triton runs ONNX files and engines: export it "
             f"with --precision"
+        )
+    if len(manifest.files) > 1:
+        raise ConfigError(
+            f"{manifest.name} is a model of {len(manifest.files)} files, and one is put into the "
+            f"repository: export it again with lifeiqa-export, which writes one"
         )
     if manifest.engine is None:
         return

@@ -71,8 +71,9 @@ def choose(
 ) -> tuple[Runtime, str]:
     """The runtime and the device that open a model file here.
 
-    A choice that is the only one left is not asked whether it is available: opening the file tells
-    better what is missing.
+    Other distributions are asked only where no runtime of lifeiqa is available. Where only one
+    choice is left, it is returned even if it is not available: opening the file tells best what is
+    missing.
 
     Args:
         path: of the model file.
@@ -90,7 +91,7 @@ def choose(
     among = RUNTIMES if runtime is None else (runtime_named(runtime),)
     takers = [each for each in among if each.takes(path, manifest)]
     left = _pairs(takers, device)
-    if len(left) == 1 and (runtime is not None or not registered()):
+    if len(left) == 1 and runtime is not None:
         return left[0]
     found = _first_available(left)
     if found is None and runtime is None:
@@ -104,6 +105,8 @@ def choose(
     if not left:
         where = ", ".join(f"{each.name} on {'/'.join(each.devices)}" for each in takers)
         raise ConfigError(f"device is {device!r}, and {path.name} runs in {where}: choose that")
+    if len(left) == 1:
+        return left[0]
     raise _none_available(path, left)
 
 
@@ -152,11 +155,16 @@ def _no_taker(path: Path, manifest: Manifest, runtime: str | None) -> ConfigErro
 
 def _none_available(path: Path, tried: list[tuple[Runtime, str]]) -> LifeIQAError:
     found = [(runtime, device, runtime.available(device)) for runtime, device in tried]
-    if all(isinstance(each.error, MissingDependencyError) for _, _, each in found):
-        titles = " or ".join(dict.fromkeys(runtime.title for runtime, _ in tried))
-        commands = ", or ".join(dict.fromkeys(runtime.install for runtime, _ in tried))
+    missing = {
+        runtime.title: runtime.install
+        for runtime, _, each in found
+        if isinstance(each.error, MissingDependencyError)
+    }
+    if missing:
+        install = "Install it" if len(missing) == 1 else "Install one of them"
         return MissingDependencyError(
-            f"running {path.name} needs {titles}, and none is installed. Install one: {commands}"
+            f"running {path.name} needs {' or '.join(missing)}, not installed here. "
+            f"{install}: {', or '.join(missing.values())}"
         )
     reasons = "; ".join(
         f"{runtime.name} on {device}: {each.words}" for runtime, device, each in found

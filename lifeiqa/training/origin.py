@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lifeiqa.artifacts.manifest import Parent
 from lifeiqa.errors import ConfigError
-from lifeiqa.files import sha256_of
 from lifeiqa.model.checkpoint import load_checkpoint
 from lifeiqa.model.network import LifeIQA
 from lifeiqa.model.pretrained import load_pretrained
@@ -39,9 +38,9 @@ def network_of(
     if start is None:
         network = LifeIQA(settings.model)
         return network, Origin(load_pretrained(network.backbone, settings.model, weights))
-    network, _ = load_checkpoint(start)
+    network, manifest = load_checkpoint(start)
     if network.config != settings.model:
         ours, theirs = settings.model.to_dict(), network.config.to_dict()
         changed = [f"{k} {theirs[k]} -> {ours[k]}" for k in ours if ours[k] != theirs[k]]
         raise ConfigError(f"{start} holds another network: {', '.join(changed)}")
-    return network, Origin(start.name, (Parent(file=start.name, sha256=sha256_of(start)),))
+    return network, Origin(start.name, (Parent(file=start.name, sha256=manifest.sha256 or ""),))

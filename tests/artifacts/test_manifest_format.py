@@ -8,10 +8,9 @@ import pytest
 from onnx import helper
 
 from helpers import strangers, tiny
-from helpers.manifests import ENGINE, FULL
+from helpers.manifests import ENGINE, FULL, in_format_1, write_format_1
 from helpers.runtimes import ONNX_ON_CPU, open_on_cpu
 from lifeiqa.artifacts.manifest import (
-    CHECKSUM,
     METADATA_KEY,
     Manifest,
     read_manifest,
@@ -28,22 +27,6 @@ def refusal(path, **options):
     with pytest.raises(ArtifactError) as caught:
         read_manifest(path, **options)
     return str(caught.value)
-
-
-def in_format_1(manifest):
-    """The values of a manifest as lifeiqa 0.1 wrote them."""
-    values = {**json.loads(manifest.to_json()), "format": 1}
-    values["sha256"] = next(iter(values.pop("files").values()), None)
-    if values["engine"]:
-        values["engine"]["flavour"] = values["engine"].pop("runtime")
-    return values
-
-
-def write_format_1(path, manifest):
-    values = in_format_1(manifest)
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    values[CHECKSUM] = hashlib.sha256(canonical.encode()).hexdigest()
-    sidecar_of(path).write_text(json.dumps(values))
 
 
 @pytest.mark.parametrize("manifest", [FULL, ENGINE, tiny.manifest()], ids=lambda m: m.name)

@@ -1,10 +1,12 @@
 """Manifests with something in every part."""
 
 import dataclasses
+import hashlib
+import json
 
 from helpers import tiny
 from lifeiqa.artifacts.engine_info import BatchProfile, EngineInfo, Tensor
-from lifeiqa.artifacts.manifest import Parent, write_with_sidecar
+from lifeiqa.artifacts.manifest import CHECKSUM, Parent, sidecar_of, write_with_sidecar
 from lifeiqa.config import Labels, ModelConfig, Preprocessing
 
 FULL = tiny.manifest(
@@ -56,3 +58,20 @@ def write_plan(path, *profiles, batch=-1, **changes):
     manifest = dataclasses.replace(ENGINE, engine=info)
     write_with_sidecar(path, manifest, lambda temporary: temporary.write_bytes(b"a plan"))
     return path
+
+
+def in_format_1(manifest):
+    """The values of a manifest as lifeiqa 0.1 wrote them."""
+    values = {**json.loads(manifest.to_json()), "format": 1}
+    values["sha256"] = next(iter(values.pop("files").values()), None)
+    if values["engine"]:
+        values["engine"]["flavour"] = values["engine"].pop("runtime")
+    return values
+
+
+def write_format_1(path, manifest):
+    """Write a sidecar as lifeiqa 0.1 wrote it."""
+    values = in_format_1(manifest)
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    values[CHECKSUM] = hashlib.sha256(canonical.encode()).hexdigest()
+    sidecar_of(path).write_text(json.dumps(values))

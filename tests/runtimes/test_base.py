@@ -7,9 +7,12 @@ import pytest
 
 from helpers import tiny
 from helpers.runtimes import ONNX_ON_CPU, open_on_cpu
+from lifeiqa.artifacts import manifest
 from lifeiqa.artifacts.manifest import sidecar_of
 from lifeiqa.config import ModelConfig
 from lifeiqa.errors import ArtifactError, ConfigError, MissingDependencyError
+from lifeiqa.files import sha256_of
+from lifeiqa.parity.compare import compare_files
 from lifeiqa.runtimes import open_session
 
 SIZE = tiny.SIZE
@@ -220,7 +223,7 @@ def test_a_missing_runtime_names_the_extra(model, monkeypatch, without_openvino,
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
     with pytest.raises(MissingDependencyError, match=r"tiny\.onnx needs .*lifeiqa\[cpu\]"):
-        open_session(model, runtime=runtime, device="cpu")
+        open_session(model, runtime=runtime)
 
 
 def test_openvino_that_is_missing_names_its_extra(model, without_openvino):
@@ -234,3 +237,17 @@ def test_a_model_without_a_sidecar_runs_by_the_manifest_inside(tmp_path, opened)
 
     with opened(path) as session:
         assert session.run(tiny.crops(7)) == pytest.approx([7])
+
+
+def test_a_file_is_hashed_once_to_be_opened(model, monkeypatch):
+    hashed = []
+
+    def counted(path):
+        hashed.append(path.name)
+        return sha256_of(path)
+
+    monkeypatch.setattr(manifest, "sha256_of", counted)
+    open_session(model).close()
+    assert hashed == ["tiny.onnx"]
+    compare_files(model, model, lambda *_: tiny.crops(10, 90), runs=((None, None),) * 2)
+    assert hashed == ["tiny.onnx"] * 3

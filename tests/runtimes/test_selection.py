@@ -180,16 +180,25 @@ def test_a_folder_called_openvino_is_no_installation(tmp_path, monkeypatch):
     assert installed("onnxruntime")
 
 
-def test_without_any_runtime_the_commands_that_install_one_are_told(model, machine):
+@pytest.mark.parametrize("driver", [True, False])
+def test_without_any_runtime_the_commands_that_install_one_are_told(model, machine, driver):
     machine.without("openvino", "onnxruntime")
-    machine.driver(True)
+    machine.driver(driver)
 
     with pytest.raises(MissingDependencyError) as caught:
-        open_session(model)
+        open_session(model, device="cpu")
 
     assert str(caught.value) == (
-        "running tiny.onnx needs ONNX Runtime or OpenVINO, and none is installed. Install one: "
-        "pip install 'lifeiqa[cpu]', or pip install 'lifeiqa[openvino]'"
+        "running tiny.onnx needs OpenVINO or ONNX Runtime, not installed here. Install one of "
+        "them: pip install 'lifeiqa[openvino]', or pip install 'lifeiqa[cpu]'"
+    )
+    with pytest.raises(MissingDependencyError, match=r"lifeiqa\[cpu\]"):
+        open_session(model)
+    with pytest.raises(MissingDependencyError) as caught:
+        open_session(model, runtime="onnxruntime")
+    assert str(caught.value) == (
+        "running tiny.onnx needs ONNX Runtime, not installed here. Install it: "
+        "pip install 'lifeiqa[cpu]'"
     )
     lines = runs_with(model, read_manifest(model))
     assert [line.partition(": ")[2].startswith("not available: ") for line in lines] == [True] * 3
