@@ -20,6 +20,8 @@ from lifeiqa.runtimes.selection import choose, runs_with
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("lifeiqa", "export", "engines", "benchmarks", "examples")
+# Sets of wheels by the name of their folder; it lists packages to carry, not what can run.
+OTHER_LISTS = {"benchmarks/lifeiqa_benchmarks/gpu/bundle.py"}
 ABACUS = """
 from pathlib import Path
 from lifeiqa.runtimes.registry import Availability, Runtime
@@ -252,6 +254,7 @@ def test_no_list_of_runtimes_is_written_a_second_time():
         f"{path.relative_to(ROOT)}:{line}: {sorted(strings & names)}"
         for source in SOURCES
         for path in sorted((ROOT / source).rglob("*.py"))
+        if path.relative_to(ROOT).as_posix() not in OTHER_LISTS
         for line, strings in collections(ast.parse(path.read_text()))
         if len(strings & names) > 1
     ]
