@@ -26,7 +26,7 @@ def main() -> None:
     """Measure models: how fast, how faithful, how heavy; and compare two measurements."""
 
 
-@main.command(epilog="Example: lifeiqa-bench run lite0-biq2021 --device cpu -o bench")
+@main.command(epilog="Example: lifeiqa-bench run fast --device cpu -o bench")
 @click.argument("models", metavar="MODEL...", nargs=-1)
 @click.option("--batch", "batches", help="Crops per run.  [default: 1,8 on a CPU, 1,8,32 on a GPU]")
 @options.threads

@@ -17,7 +17,7 @@ _EXPORTED = (".onnx", ".engine")
 _NEEDED = ("torch", "timm", "onnx", "onnxscript", "onnxruntime", "safetensors", "scipy")
 
 
-@click.command(epilog="Example: lifeiqa-export lite0-biq2021 --precision fp16 -o exported")
+@click.command(epilog="Example: lifeiqa-export fast --precision fp16 -o exported")
 @click.argument("checkpoint", default=DEFAULT)
 @click.option(
     "--precision",

@@ -16,7 +16,7 @@ from lifeiqa.errors import require_all
 from lifeiqa.weights import model_file
 
 
-@click.command(epilog="Example: lifeiqa evaluate lite0-biq2021 labels.csv --images photos")
+@click.command(epilog="Example: lifeiqa evaluate fast labels.csv --images photos")
 @click.argument("model")
 @source
 @click.option("--split", type=File, help="A saved split.  [default: the official one]")

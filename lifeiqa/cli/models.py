@@ -15,7 +15,7 @@ from lifeiqa.errors import ConfigError, require_all
 from lifeiqa.weights import model_file
 
 
-@click.command(epilog="Example: lifeiqa inspect lite0-biq2021")
+@click.command(epilog="Example: lifeiqa inspect fast")
 @click.argument("file")
 @click.option(
     "--no-verify",

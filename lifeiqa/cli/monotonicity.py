@@ -15,7 +15,7 @@ from lifeiqa.errors import ConfigError, require_all
 from lifeiqa.weights import model_file
 
 
-@click.command(epilog="Example: lifeiqa monotonicity lite0-biq2021 --images photos")
+@click.command(epilog="Example: lifeiqa monotonicity fast --images photos")
 @click.argument("model")
 @click.option("--images", type=Folder, required=True, help="Folder of undistorted photographs.")
 @click.option("--kinds", metavar="KIND,...", help="Distortions to measure, in place of the 25.")

@@ -94,7 +94,7 @@ def test_an_onnx_file_is_refused_with_the_reason(photo, tmp_path):
 
     result = explain(photo, "--model", model)
 
-    assert "stays inside its graph" in result.stderr
+    assert "does not output its attention" in result.stderr
     assert result.exit_code == 2
 
 

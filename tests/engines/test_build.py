@@ -210,7 +210,7 @@ def test_float32_is_computed_as_float32(grey):
 def test_the_sidecar_is_plain_json_that_says_its_checksum_last(grey, tmp_path):
     values = json.loads(sidecar_of(build_engine(grey, tmp_path).path).read_text())
 
-    assert next(iter(values.items())) == ("format", 1)
+    assert next(iter(values.items())) == ("format", 2)
     assert list(values)[-1] == "checksum"
     assert values["engine"]["profiles"][1] == {"minimum": 8, "optimum": 8, "maximum": 8}
     assert Manifest.from_json(

@@ -6,6 +6,7 @@ has not taken a profile, a batch outside it, addresses that are not there.
 
 import ctypes
 import enum
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 
@@ -47,6 +48,7 @@ class FakeTensorRT:
     """Looks like the module ``tensorrt``, or ``tensorrt_rtx``."""
 
     __version__ = VERSION
+    __spec__ = ModuleSpec("tensorrt", None, origin="a fake")
 
     class ExecutionContextAllocationStrategy(enum.Enum):
         STATIC, ON_PROFILE_CHANGE = range(2)

@@ -7,6 +7,7 @@ was told. The networks that it makes are all the graph of `tiny.model`.
 import enum
 import json
 import types
+from importlib.machinery import ModuleSpec
 
 from helpers import tiny
 from lifeiqa.runtimes.cuda.driver import Device
@@ -182,6 +183,7 @@ class FakeTensorRT:
         refuse: ``"profile"``, ``"timing cache"``, ``"build"`` or ``"load"``: what is to fail.
     """
 
+    __spec__ = ModuleSpec("tensorrt", None, origin="a fake")
     __version__ = VERSION
     DataType = DataType
     BuilderFlag = enum.Enum("BuilderFlag", FLAGS)

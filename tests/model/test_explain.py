@@ -205,6 +205,6 @@ def test_a_checkpoint_is_explained_under_its_own_plan_or_another(model, tmp_path
 def test_an_onnx_file_is_refused_with_what_to_do(tmp_path):
     path = tiny.write_model(tmp_path / "tiny.onnx")
 
-    with pytest.raises(ConfigError, match="stays inside its graph") as refused:
+    with pytest.raises(ConfigError, match="does not output its attention") as refused:
         explain_file(path, encoded(PIXELS, "PNG"))
     assert ".safetensors checkpoint" in str(refused.value)
