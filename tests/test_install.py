@@ -134,7 +134,9 @@ def test_every_module_of_the_wheel_can_be_imported(elsewhere):
 @pytest.mark.parametrize("suffix", [".safetensors", ".fp32.onnx"])
 def test_the_wheel_scores_an_image_as_the_sources_do(elsewhere, suffix, tmp_path):
     """With its own weights, in PyTorch and in ONNX Runtime, and with its own page."""
-    (weights,) = elsewhere.parents[1].glob(f"lib/python*/site-packages/lifeiqa/weights/fast{suffix}")
+    (weights,) = elsewhere.parents[1].glob(
+        f"lib/python*/site-packages/lifeiqa/weights/fast{suffix}"
+    )
     page = tmp_path / "page.html"
     row = scored(elsewhere, "--model", weights, "--html", page)
     with Scorer(bundled(suffix=suffix)) as scorer:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifeiqa.config import Precision
+from lifeiqa.preprocess.crops import CropPlan
 from lifeiqa.preprocess.decode import Pixels
 from lifeiqa.runtimes.base import Array, Scores, Session, Trace, Traceable
-
-UNIT_ROUNDOFF: dict[Precision, float] = {"fp32": 2.0**-24, "fp16": 2.0**-11, "int8": 2.0**-9}
-"""Largest relative error of one rounding to nearest; of INT8, half a step in the largest value."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +17,17 @@ class Observation:
 
     Attributes:
         runtime: the arithmetic that was measured.
-        precision: of the artifact.
         span: width of the label range, in label units.
         top_k: experts that a token uses.
+        crops: crops of one image under the plan of the model; the fewest where that varies.
         scores: float32 ``(n,)``.
         trace: the router's view, or None if it cannot be seen.
     """
 
     runtime: str
-    precision: Precision
     span: float
     top_k: int
+    crops: int
     scores: Scores
     trace: Trace | None
 
@@ -50,9 +47,9 @@ def observe(session: Session, crops: Pixels, *, batch: int = 8) -> Observation:
     manifest = session.manifest
     return Observation(
         session.runtime,
-        manifest.precision,
         manifest.labels.span,
         manifest.config.top_k,
+        CropPlan.parse(manifest.preprocessing.crops).min_count,
         np.concatenate([scores for scores, _ in found]),
         trace,
     )
@@ -66,19 +63,30 @@ def chosen_experts(logits: Array, top_k: int) -> Array:
     return mask
 
 
-def margins_and_resolution(trace: Trace, top_k: int, precision: Precision) -> tuple[Array, Array]:
-    """The margin of each token's choice, and how far rounding of the input could move it.
+def margins(trace: Trace, top_k: int) -> tuple[Array, Array]:
+    """How clear each token's choice is, and how fast an error of its input could undo it.
 
-    With a and b the last expert chosen and the first not chosen, the margin is ``g_a - g_b``.
-    Rounding every x_i by a relative error of at most u moves it by at most
-    ``u sum_i |w_ia - w_ib| |x_i|``, the resolution. Both are ``(n, N)``.
+    With a and b the last expert chosen and the first not chosen, the margin is ``g_a - g_b``. An
+    error of relative size r in the token x moves it by at most ``r |x| |w_a - w_b|`` (Cauchy and
+    Schwarz), r times the reach. Where every expert is chosen, the margin is infinite.
+
+    Returns:
+        Margin and reach, both ``(n, N)``, float64.
     """
     experts = trace.logits.shape[-1]
     if top_k >= experts:
         return np.full(trace.logits.shape[:-1], np.inf), np.zeros(trace.logits.shape[:-1])
     order = np.argsort(-trace.logits, axis=-1, kind="stable")
     last, first = order[..., top_k - 1], order[..., top_k]  # (n, N)
-    ordered = np.take_along_axis(trace.logits, order, axis=-1)
-    margin = ordered[..., top_k - 1] - ordered[..., top_k]
-    slope = np.abs(trace.weight.T[last] - trace.weight.T[first])  # (n, N, D)
-    return margin, UNIT_ROUNDOFF[precision] * (slope * np.abs(trace.inputs)).sum(-1)
+    ordered = np.take_along_axis(trace.logits, order, axis=-1).astype(np.float64)
+    slope = trace.weight.T[last] - trace.weight.T[first]  # (n, N, D)
+    reach = np.linalg.norm(slope, axis=-1) * np.linalg.norm(trace.inputs, axis=-1)
+    return ordered[..., top_k - 1] - ordered[..., top_k], reach
+
+
+def input_errors(parent: Trace, child: Trace) -> Array:
+    """``(n, N)``: relative error of each token at the router, ``|x' - x| / |x|``."""
+    inputs = parent.inputs.astype(np.float64)
+    error = np.linalg.norm(child.inputs - inputs, axis=-1)
+    relative: Array = error / np.maximum(np.linalg.norm(inputs, axis=-1), np.finfo(np.float64).tiny)
+    return relative

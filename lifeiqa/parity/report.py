@@ -6,13 +6,20 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from lifeiqa.errors import ConfigError
 from lifeiqa.metrics import srocc
-from lifeiqa.parity.observe import Observation, chosen_experts, margins_and_resolution
+from lifeiqa.parity.observe import Observation, chosen_experts, input_errors, margins
+from lifeiqa.runtimes.base import Array, Trace
+
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+_ROUNDING = 2.0**-24
+"""The least relative error of a token that is counted with: one rounding of float32."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,9 @@ def tolerances_with(changes: Iterable[str]) -> dict[str, Tolerance]:
 class Link:
     """The cost of one step, from a parent's scores to its child's.
 
-    Drifts are shares of the label range.
+    Drifts are shares of the label range. A token at a near-tie may use another expert in the child,
+    and its crop then jumps: such crops are counted and reported apart, and drift and rank are those
+    of all other crops.
 
     Attributes:
         name: parent and child.
@@ -84,10 +93,14 @@ class Link:
         srocc: rank correlation between the two.
         tokens: query tokens compared; None if a router cannot be seen.
         changed: tokens whose set of experts changed although the router had a clear preference.
-        near_ties: tokens whose set changed where the parent's margin was below the resolution
-            of the router's input in the child's arithmetic.
+        near_ties: tokens whose set changed, and whose margin in the parent is below what the error
+            of the router's input can move it by. That error is measured: it is the largest of all
+            crops in which no token changed.
         smallest_margin: smallest gap, in the parent, between the logits of the last expert that
             was chosen and the first that was not; None if every expert is chosen.
+        apart: crops that are reported apart: their tokens changed at near-ties alone.
+        apart_drift: largest |difference| of those crops; None if there is none.
+        apart_drift_image: what that is at most to an image, under the crop plan of the model.
         tolerance: what the link may cost.
     """
 
@@ -102,6 +115,9 @@ class Link:
     changed: int | None
     near_ties: int | None
     smallest_margin: float | None
+    apart: int
+    apart_drift: float | None
+    apart_drift_image: float | None
     tolerance: Tolerance
 
     @property
@@ -120,6 +136,11 @@ class Link:
                 f"{self.name}: {self.changed} of {self.tokens} tokens changed expert where the "
                 f"router had a clear preference"
             )
+        if 2 * self.apart > self.n:
+            found.append(
+                f"{self.name}: tokens changed expert at near-ties in {self.apart} of {self.n} "
+                f"crops, so that too few are left to measure the drift on"
+            )
         return found
 
 
@@ -135,29 +156,47 @@ def link(name: str, parent: Observation, child: Observation, tolerance: Toleranc
             f"compared with {len(child.scores)} over {child.span}: compare two forms of one model"
         )
     drift = np.abs(child.scores.astype(np.float64) - parent.scores) / parent.span
-    changed = near_ties = tokens = margin = None
+    apart: Flags = np.zeros(len(drift), dtype=bool)
+    tokens = changed = near_ties = smallest = None
     if parent.trace is not None and child.trace is not None:
-        ours, theirs = (chosen_experts(o.trace.logits, o.top_k) for o in (parent, child) if o.trace)
-        flipped = (ours != theirs).any(-1)
-        margins, resolution = margins_and_resolution(parent.trace, parent.top_k, child.precision)
-        near = flipped & (margins < resolution)
-        tokens, near_ties = flipped.size, int(near.sum())
+        flipped, explained, margin = _flips(parent, parent.trace, child.trace)
+        apart = np.asarray(flipped.any(-1) & (explained | ~flipped).all(-1))
+        tokens, near_ties = flipped.size, int(explained.sum())
         changed = int(flipped.sum()) - near_ties
-        margin = float(margins.min()) if np.isfinite(margins).all() else None
+        smallest = float(margin.min()) if np.isfinite(margin).all() else None
+    rest = ~apart if not apart.all() else apart  # of all crops, and a failure, if none is left
+    jump = float(drift[apart].max()) if apart.any() else None
     return Link(
         name,
         child.runtime,
         len(drift),
-        float(drift.max()),
-        float(np.percentile(drift, 99)),
-        float(drift.mean()),
-        srocc(parent.scores, child.scores) if len(drift) > 1 else math.nan,
+        float(drift[rest].max()),
+        float(np.percentile(drift[rest], 99)),
+        float(drift[rest].mean()),
+        srocc(parent.scores[rest], child.scores[rest]) if rest.sum() > 1 else math.nan,
         tokens,
         changed,
         near_ties,
-        margin,
+        smallest,
+        int(apart.sum()),
+        jump,
+        jump and jump / parent.crops,
         tolerance,
     )
+
+
+def _flips(parent: Observation, before: Trace, after: Trace) -> tuple[Flags, Flags, Array]:
+    """Tokens ``(n, N)`` whose experts changed, those that a near-tie explains, and all margins.
+
+    The bound takes its error from the crops whose drift is measured. A crop that was computed
+    wrongly does not excuse itself.
+    """
+    ours, theirs = (chosen_experts(trace.logits, parent.top_k) for trace in (before, after))
+    flipped = (ours != theirs).any(-1)
+    margin, reach = margins(before, parent.top_k)
+    calm = ~flipped.any(-1)
+    error = input_errors(before, after)[calm].max(initial=_ROUNDING)
+    return flipped, flipped & (margin <= error * reach), margin
 
 
 @dataclass(frozen=True)
@@ -199,7 +238,7 @@ class ParityReport:
 
 _HEADER = (
     *("link", "n", "max", "p99", "mean"),
-    *("SROCC", "experts changed", "margin", "", "arithmetic"),
+    *("SROCC", "experts changed", "near-ties", "margin", "", "arithmetic"),
 )
 
 
@@ -207,8 +246,10 @@ def _row(link: Link) -> tuple[str, ...]:
     changed = "not visible"
     if link.tokens is not None:
         changed = f"{link.changed} of {link.tokens}"
-        if link.near_ties:
-            changed += f" (+{link.near_ties} near-ties)"
+    apart = "-"
+    if link.apart:
+        apart = f"{link.near_ties} in {link.apart} crops: {link.apart_drift:.1e} a crop"
+        apart += f", {link.apart_drift_image:.1e} an image"
     return (
         link.name,
         str(link.n),
@@ -217,6 +258,7 @@ def _row(link: Link) -> tuple[str, ...]:
         f"{link.mean_drift:.1e}",
         f"{link.srocc:.6f}",
         changed,
+        apart,
         "-" if link.smallest_margin is None else f"{link.smallest_margin:.1e}",
         "FAILED" if link.failures else "ok",
         link.runtime,

@@ -80,6 +80,11 @@ class CropPlan:
         fixed = {"center": 1, "cover": _MAX_COVER, "five": 5, "grid": self.number**2}
         return fixed.get(self.kind, self.number)
 
+    @property
+    def min_count(self) -> int:
+        """Fewest crops of one image."""
+        return 1 if self.kind == "cover" else self.max_count
+
     def leaves_gaps(self, height: int, width: int, size: int) -> bool:
         """Whether ``cover`` would take more than 16 windows of side ``size`` in such an image.
 

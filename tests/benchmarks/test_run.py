@@ -49,7 +49,9 @@ def test_the_baseline_comes_first():
 
 
 def test_a_baseline_that_nothing_runs_in_is_refused(model):
-    with pytest.raises(ConfigError, match="the baseline is pytorch, and no model runs in it: OpenVINO"):
+    with pytest.raises(
+        ConfigError, match="the baseline is pytorch, and no model runs in it: OpenVINO"
+    ):
         candidates_from([str(model)], "pytorch")
 
 

@@ -32,9 +32,6 @@ from lifeiqa_export.photographs import photographs
 BUNDLED = {"bundled": 5, "bundled-all-crops": 1}
 """The bundled network, on every fifth crop and on all: it takes much longer than a tiny one."""
 BATCHES = (1, 3, 24)
-# Under seed 1, FP16 changes an expert of this random network by more than one rounding explains:
-# the error of a whole random backbone has gathered in the router's input.
-SEEDS = {"without-gcn": 3}
 # link -> parent, child, key of its tolerance
 LINKS = {
     "sparse to dense": ("sparse", "dense", "dense"),
@@ -120,7 +117,7 @@ def forms(request, tmp_path_factory):
         network, manifest = load_checkpoint(bundled(suffix=".safetensors"))
         model = ScoringModel(network, manifest.preprocessing, manifest.labels).eval()
     else:
-        torch.manual_seed(SEEDS.get(request.param, 1))
+        torch.manual_seed(1)
         model = tiny_model(**ABLATIONS[request.param])
         manifest = tiny_manifest(model)
         liven(model, parity_crops_of(manifest))

@@ -7,7 +7,7 @@ import pytest
 
 from helpers import tiny
 from lifeiqa.errors import ConfigError
-from lifeiqa.parity.observe import UNIT_ROUNDOFF, Observation, chosen_experts, observe
+from lifeiqa.parity.observe import Observation, chosen_experts, observe
 from lifeiqa.parity.report import ParityReport, Tolerance, link
 from lifeiqa.runtimes.base import Trace
 
@@ -16,17 +16,23 @@ SCORES = (10.0, 20.0, 30.0, 40.0)
 
 
 def observation(scores=SCORES, *, trace=None, **changes):
-    values = {"runtime": "abacus", "precision": "fp32", "span": 100.0, "top_k": 1}
+    values = {"runtime": "abacus", "span": 100.0, "top_k": 1, "crops": 1}
     array = np.array(scores, dtype=np.float32)
     return Observation(**{**values, **changes}, scores=array, trace=trace)
 
 
-def routed(*tokens, inputs=1.0, precision="fp32", top_k=1):
-    """One crop whose tokens have these logits; each expert weighs the one input by its index."""
-    logits = np.array([tokens], dtype=np.float32)  # (1, N, E)
+def routed(*crops, errors=0.0, top_k=1, scores=None, **changes):
+    """Crops whose tokens have these logits; expert e weighs the one input, 3, by its index e.
+
+    The input of crop i is off by the relative error ``errors[i]``.
+    """
+    logits = np.array(crops, dtype=np.float32)  # (n, N, E)
     weight = np.arange(logits.shape[-1], dtype=np.float32)[np.newaxis]  # (1, E)
-    trace = Trace(np.full((1, len(tokens), 1), inputs, dtype=np.float32), logits, weight)
-    return observation(trace=trace, precision=precision, top_k=top_k)
+    inputs = np.full((*logits.shape[:2], 1), 3.0)
+    inputs *= 1 + np.reshape(errors, (-1, 1, 1))
+    trace = Trace(inputs.astype(np.float32), logits, weight)
+    scores = [10.0 * crop for crop in range(len(crops))] if scores is None else scores
+    return observation(scores, trace=trace, top_k=top_k, **changes)
 
 
 def compared(parent, child, tolerance=LOOSE):
@@ -115,7 +121,7 @@ def test_as_many_experts_are_chosen_as_asked_for():
 
 
 def test_an_unseen_router_is_reported_as_unseen():
-    result = compared(routed((1, 0)), observation())
+    result = compared(routed([(1, 0)]), observation([0.0]))
 
     assert (result.tokens, result.changed, result.near_ties) == (None, None, None)
     assert result.smallest_margin is None
@@ -123,64 +129,103 @@ def test_an_unseen_router_is_reported_as_unseen():
 
 
 def test_unchanged_experts_are_no_failure():
-    result = compared(routed((1, 0), (0.25, 0.75)), routed((0.9, 0.1), (0.3, 0.7)))
+    result = compared(
+        routed([(1, 0), (0.25, 0.75)], [(1, 0)] * 2), routed([(0.9, 0.1), (0.3, 0.7)], [(1, 0)] * 2)
+    )
 
-    assert (result.tokens, result.changed, result.near_ties) == (2, 0, 0)
+    assert (result.tokens, result.changed, result.near_ties) == (4, 0, 0)
     assert result.smallest_margin == pytest.approx(0.5)
     assert not result.failures
 
 
 def test_an_expert_that_flips_against_a_clear_preference_fails():
-    result = compared(routed((1, 0), (0, 1), (2, 0)), routed((0, 1), (0, 1), (2, 0)))
+    parent = routed([(1, 0), (0, 1)], [(2, 0), (2, 0)])
+    result = compared(parent, routed([(0, 1), (0, 1)], [(2, 0), (2, 0)], errors=(0, 0.1)))
 
-    assert (result.changed, result.near_ties) == (1, 0)
+    assert (result.changed, result.near_ties, result.apart) == (1, 0, 0)
     assert result.failures == [
-        "A -> B: 1 of 3 tokens changed expert where the router had a clear preference"
+        "A -> B: 1 of 4 tokens changed expert where the router had a clear preference"
     ]
 
 
 def test_a_tolerance_may_allow_a_share_of_the_tokens_to_change_expert():
-    parent = routed((2, 1, 0), (2, 1, 0), (2, 1, 0))
-    child = routed((1, 2, 0), (2, 1, 0), (2, 1, 0))
-    assert compared(parent, child, dataclasses.replace(LOOSE, changed=0.34)).failures == []
-    assert compared(parent, child, dataclasses.replace(LOOSE, changed=0.33)).failures
+    parent = routed([(2, 1, 0), (2, 1, 0), (2, 1, 0)], [(2, 1, 0)] * 3)
+    child = routed([(1, 2, 0), (2, 1, 0), (2, 1, 0)], [(2, 1, 0)] * 3)
+    assert compared(parent, child, dataclasses.replace(LOOSE, changed=0.17)).failures == []
+    assert compared(parent, child, dataclasses.replace(LOOSE, changed=0.16)).failures
 
 
 def test_an_order_within_the_chosen_experts_is_no_change():
-    result = compared(routed((3, 2, 0), top_k=2), routed((2, 3, 0), top_k=2))
+    result = compared(routed([(3, 2, 0)], top_k=2), routed([(2, 3, 0)], top_k=2))
 
     assert (result.changed, result.near_ties) == (0, 0)
     assert result.smallest_margin == pytest.approx(2)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize(("share", "near"), [(0.5, 1), (2.0, 0)])
-def test_a_flip_is_a_near_tie_below_the_resolution_of_the_arithmetic(precision, share, near):
-    # The resolution is u |w_0 - w_1| |x|, here u * 1 * 3.
-    margin = share * UNIT_ROUNDOFF[precision] * 3
-    parent = routed((margin, 0), inputs=-3.0)
+CLEAR = [[(9, 0)]] * 3
 
-    result = compared(parent, routed((0, margin), precision=precision))
 
-    assert (result.near_ties, result.changed) == (near, 1 - near)
+@pytest.mark.parametrize(("share", "near"), [(0.9, 1), (1.1, 0)])
+@pytest.mark.parametrize("error", [1e-3, 2e-2])
+def test_a_flip_is_a_near_tie_below_what_the_measured_error_can_move(error, share, near):
+    """Crops without a flip tell the error, the largest of them; |x| |w_0 - w_1| is 3."""
+    margin = share * error * 3
+    parent = routed([(margin, 0)], *CLEAR)
+
+    result = compared(parent, routed([(0, margin)], *CLEAR, errors=(0, error, 0, error / 2)))
+
+    assert (result.near_ties, result.changed, result.apart) == (near, 1 - near, near)
     assert bool(result.failures) is not bool(near)
 
 
+def test_a_crop_that_was_computed_wrongly_does_not_excuse_itself():
+    result = compared(routed([(1, 0)], *CLEAR), routed([(0, 1)], *CLEAR, errors=(5, 0, 0, 0)))
+
+    assert (result.near_ties, result.changed) == (0, 1)
+    assert result.failures
+
+
+def test_crops_with_a_near_tie_are_reported_apart():
+    parent = routed([(1e-5, 0)], *CLEAR, crops=5)
+    moved = routed([(0, 1e-5)], *CLEAR, errors=1e-3, scores=(30, 10.1, 20, 30), crops=5)
+    result = compared(parent, moved)
+
+    assert result.max_drift == pytest.approx(1e-3, rel=1e-4)
+    assert result.srocc == pytest.approx(1)
+    assert (result.apart, result.apart_drift) == (1, pytest.approx(0.3))
+    assert result.apart_drift_image == pytest.approx(0.06)
+    assert "1 in 1 crops: 3.0e-01 a crop, 6.0e-02 an image" in str(ParityReport("x", (result,)))
+
+
+def test_a_crop_with_a_flip_that_nothing_explains_counts_in_the_drift():
+    tie = [(1e-5, 0), (1, 0)]
+    other = [(9, 0), (9, 0)]
+    child = routed([(0, 1e-5), (0, 1)], other, errors=1e-3, scores=(50, 10))
+
+    result = compared(routed(tie, other), child)
+
+    assert (result.near_ties, result.changed, result.apart) == (1, 1, 0)
+    assert result.max_drift == pytest.approx(0.5)
+
+
+def test_too_many_crops_with_a_near_tie_fail():
+    tie, undone = [(1e-5, 0)], [(0, 1e-5)]
+    result = compared(
+        routed(tie, tie, tie, [(9, 0)]), routed(undone, undone, undone, [(9, 0)], errors=1e-3)
+    )
+
+    assert result.apart == 3
+    assert any("in 3 of 4 crops" in failure for failure in result.failures)
+
+
 def test_a_small_margin_that_did_not_flip_is_no_near_tie():
-    result = compared(routed((1e-5, 0)), routed((1e-5, 0), precision="fp16"))
+    result = compared(routed([(1e-5, 0)]), routed([(1e-5, 0)], errors=0.1))
 
     assert (result.near_ties, result.changed) == (0, 0)
 
 
-def test_a_near_tie_is_shown_in_the_report():
-    parent = routed((1e-5, 0), (1, 0))
-    result = compared(parent, routed((0, 1e-5), (1, 0), precision="fp16"))
-
-    assert "0 of 2 (+1 near-ties)" in str(ParityReport("x", (result,)))
-
-
 def test_a_router_that_chooses_every_expert_has_no_margin():
-    result = compared(routed((1, 0), top_k=2), routed((0, 1), top_k=2))
+    result = compared(routed([(1, 0)], top_k=2), routed([(0, 1)], top_k=2))
 
     assert result.smallest_margin is None
     assert (result.tokens, result.changed, result.near_ties) == (1, 0, 0)
@@ -188,7 +233,7 @@ def test_a_router_that_chooses_every_expert_has_no_margin():
 
 def report():
     good = compared(observation(), observation())
-    bad = link("B -> C", routed((1, 0)), routed((0, 1)), Tolerance(0.1, 0.9))
+    bad = link("B -> C", routed([(1, 0)]), routed([(0, 1)]), Tolerance(0.1, 0.9))
     return ParityReport("parity on 4 crops", (good, bad))
 
 
