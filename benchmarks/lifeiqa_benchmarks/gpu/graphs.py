@@ -90,7 +90,7 @@ def measure_parity(network: str, folder: Path, device: str, records: Records) ->
 def _compare(
     network: str, name: str, parent: Observation, child: Observation, records: Records
 ) -> None:
-    tolerance = TOLERANCES["fp32" if child.precision == "fp32" else "engine"]
+    tolerance = TOLERANCES["fp32" if name.endswith("FP32") else "engine"]
     result = link(f"PyTorch FP32 on a CPU -> {name}", parent, child, tolerance)
     values = dataclasses.asdict(result)
     for key, value in values.items():
