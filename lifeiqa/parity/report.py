@@ -100,7 +100,8 @@ class Link:
             was chosen and the first that was not; None if every expert is chosen.
         apart: crops that are reported apart: their tokens changed at near-ties alone.
         apart_drift: largest |difference| of those crops; None if there is none.
-        apart_drift_image: what that is at most to an image, under the crop plan of the model.
+        apart_drift_image: what one such crop moves the score of its image by, at most: the mean is
+            over the crops of the model's plan.
         tolerance: what the link may cost.
     """
 
@@ -180,7 +181,7 @@ def link(name: str, parent: Observation, child: Observation, tolerance: Toleranc
         smallest,
         int(apart.sum()),
         jump,
-        jump and jump / parent.crops,
+        None if jump is None else jump / parent.crops,
         tolerance,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from lifeiqa.config import Precision
 from lifeiqa.errors import ConfigError, require
 from lifeiqa.parity.observe import Observation, observe
-from lifeiqa.parity.report import TOLERANCES, link
+from lifeiqa.parity.report import TOLERANCES, Link, ParityReport, link
 from lifeiqa.runtimes.base import INPUT, OUTPUT, Session
 from lifeiqa.runtimes.onnxruntime.providers import chosen_device
 from lifeiqa.runtimes.onnxruntime.session import OnnxRuntimeSession
@@ -84,20 +83,16 @@ def measure_parity(network: str, folder: Path, device: str, records: Records) ->
     }
     for name, opened in openers.items():
         with records.attempt(network=network, candidate=name, part="parity"), opened() as session:
-            _compare(network, name, reference, observe(session, crops), records)
+            kind = "fp32" if session.manifest.precision == "fp32" else "engine"
+            child = observe(session, crops)
+            result = link(f"PyTorch FP32 on a CPU -> {name}", reference, child, TOLERANCES[kind])
+            records.add("parity", network=network, candidate=name, **_values(result, reference))
 
 
-def _compare(
-    network: str, name: str, parent: Observation, child: Observation, records: Records
-) -> None:
-    tolerance = TOLERANCES["fp32" if name.endswith("FP32") else "engine"]
-    result = link(f"PyTorch FP32 on a CPU -> {name}", parent, child, tolerance)
-    values = dataclasses.asdict(result)
-    for key, value in values.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            values[key] = None
-    values["spread"] = float(np.ptp(parent.scores))
-    records.add("parity", network=network, candidate=name, **values, failures=result.failures)
+def _values(result: Link, parent: Observation) -> dict[str, Any]:
+    """A link as JSON takes it, without NaN; also its failures, and how far the scores spread."""
+    (values,) = ParityReport("", (result,)).to_dicts()
+    return {**values, "spread": float(np.ptp(parent.scores)), "failures": result.failures}
 
 
 class BoundGraph:
